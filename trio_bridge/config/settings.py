@@ -1,0 +1,113 @@
+"""The settings as the program uses them: frozen, validated, with units in their names.
+
+`trio_bridge.config.load` makes them from the TOML file, the environment and the flags. A default stands here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from trio_bridge.secret import Secret
+
+
+class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the rows come from.
+
+    Attributes:
+        dsn: libpq connection string or URI, without a password.
+        password: from the environment or from `password_file`, read again at each connection.
+        password_file: a file that holds the password.
+        connect_timeout_s: for each host, from TCP to login.
+        heartbeat_s: longest time between two statements; no answer in three of them: the connection is dead.
+    """
+
+    dsn: str
+    password: Secret | None = None
+    password_file: Path | None = None
+    connect_timeout_s: float = 10.0
+    heartbeat_s: float = 0.5
+
+
+class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the rows go.
+
+    Attributes:
+        url: ``http(s)://host[:port][/sub-path]`` of Grafana.
+        token: service-account token, from the environment; `token_file` is read again at each connection.
+        token_file: a file that holds the token.
+        username: for Basic authentication, instead of a token.
+        password_file: the password that goes with `username`.
+        message_interval_ms: least time between two messages of a route; 0 sends at once.
+        connect_timeout_s: for each step of connecting (TCP, TLS, upgrade).
+        ack_timeout_s: a ping unanswered for longer means that the connection is dead.
+        max_unacked_bytes: no more is sent while this much is not acknowledged.
+    """
+
+    url: str
+    token: Secret | None = None
+    token_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    message_interval_ms: int = 100
+    connect_timeout_s: float = 10.0
+    ack_timeout_s: float = 10.0
+    max_unacked_bytes: int = 262_144
+
+
+class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table (or NOTIFY channel) → one stream and measurement.
+
+    Attributes:
+        name: names the route in logs and its checkpoint; default the table's or channel's name.
+        table: ``schema.table`` as SQL writes it (quoted where need be); exclusive with `channel`.
+        channel: a NOTIFY channel whose payload is the row as JSON; at most once.
+        stream: Grafana's stream id, ``[A-Za-z0-9_-]+``.
+        measurement: last part of the Live channel; default the table's name.
+        time: column (or JSON key) with the row's time.
+        time_unit: what a time that is a plain number counts since 1970.
+        fields: columns to send; None: every column but key, time, txid and tags.
+        text_fields: of a channel route: which of its fields are text; the others are numbers.
+        tags: columns that become labels.
+    """
+
+    name: str
+    table: str | None = None
+    channel: str | None = None
+    stream: str = "pg"
+    measurement: str | None = None
+    time: str = "timestamp"
+    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    fields: tuple[str, ...] | None = None
+    text_fields: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The process itself.
+
+    Attributes:
+        drain_timeout_s: how long a graceful stop may take to send, acknowledge and checkpoint what was read.
+        restart_min_s: first wait before a failed route starts again; doubled each time, with jitter.
+        restart_max_s: longest such wait.
+        log_format: ``json`` (one object a line) or ``console`` (coloured, for people).
+        log_level: least level that is written.
+    """
+
+    drain_timeout_s: float = 5.0
+    restart_min_s: float = 0.1
+    restart_max_s: float = 30.0
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything."""
+
+    postgres: PostgresSettings
+    grafana: GrafanaSettings
+    route: tuple[RouteSettings, ...]
+    service: ServiceSettings = ServiceSettings()
