@@ -1,0 +1,76 @@
+"""What every test may use: a real PostgreSQL (`pg`), a database of its own (`database`), and a deadline.
+
+Each async test is cancelled and fails at an absolute deadline (30 s, or what
+``@pytest.mark.deadline(seconds)`` says), so a hang is a failure with a traceback that points at the wait.
+Under a virtual clock the limit is a virtual day.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+import trio
+
+from tests.pg import Database
+from trio_bridge.demo.postgres import EmbeddedPostgres
+
+DEADLINE_S = 30.0
+VIRTUAL_DEADLINE_S = 86_400.0
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def pg() -> Iterator[EmbeddedPostgres]:
+    """The server of the whole run, started by the first test that asks, without fsync. Never stop it."""
+    with EmbeddedPostgres(fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def database(pg: EmbeddedPostgres) -> Iterator[Database]:
+    """A fresh database; a test that leaves a session behind fails."""
+    fresh = Database(pg, f"test_{next(_numbers)}")
+    pg.create_database(fresh.name)
+    try:
+        yield fresh
+        left = fresh.wait_no_sessions()
+    finally:
+        pg.drop_database(fresh.name)
+    assert not left, f"the test left sessions behind: {left}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known: markers are strict."""
+    config.addinivalue_line(
+        "markers", f"deadline(seconds): limit of an async test, instead of {DEADLINE_S:.0f} s"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the deadline around each async test, below pytest-trio's own wrapper."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        mark = item.get_closest_marker("deadline")
+        virtual = {"autojump_clock", "mock_clock"} & set(item.fixturenames)
+        seconds = mark.args[0] if mark else VIRTUAL_DEADLINE_S if virtual else DEADLINE_S
+        hypothesis = getattr(item.obj, "hypothesis", None)
+        if hypothesis is not None:
+            if inspect.iscoroutinefunction(hypothesis.inner_test):
+                hypothesis.inner_test = _limited(hypothesis.inner_test, seconds)
+        elif inspect.iscoroutinefunction(item.obj):
+            item.obj = _limited(item.obj, seconds)
+
+
+def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(*arguments: object, **fixtures: object) -> None:
+        with trio.fail_after(seconds):
+            await test(*arguments, **fixtures)
+
+    return limited
