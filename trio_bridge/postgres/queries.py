@@ -1,0 +1,37 @@
+"""The SQL of the package: files in ``sql/``, composed with `psycopg.sql`: no name is ever pasted into a text."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from psycopg import sql
+
+GATE_CLASS: Final = 0x5442_0001
+"""First key of the gate's advisory lock; the second is the table's oid."""
+
+LEADER_CLASS: Final = 0x5442_0002
+"""First key of a route's leader lock; the second comes from the route's name."""
+
+
+@cache
+def load(name: str) -> str:
+    """The text of ``sql/<name>.sql``."""
+    return files("trio_bridge").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def compose(name: str, **parts: sql.Composable) -> str:
+    """``sql/<name>.sql`` with its ``{parts}`` filled in."""
+    return raw(load(name)).format(**parts).as_string().strip()
+
+
+def without_comments(text: str) -> str:
+    """The statement alone, for the wire: what the server logs and keeps should not carry our prose."""
+    return re.sub(r"^\s*--.*\n", "", text, flags=re.MULTILINE).strip()
+
+
+def raw(text: str) -> sql.SQL:
+    """SQL that the server or this package made, as a part for `compose`."""
+    return sql.SQL(text)

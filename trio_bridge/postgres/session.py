@@ -1,0 +1,297 @@
+"""One libpq connection with a poll loop of its own: on the connection's socket and on a wake socket at once.
+
+Made, used and closed by one thread (the listener's). psycopg's `pq` layer is used bare, because its connection object
+cannot be woken and wakes itself ten times a second. Every wait ends at a deadline or at `Wake.abort`. Notifications
+that arrive while a statement runs are kept by libpq and do not make the socket readable again: `notifications` must be
+asked after each statement, before the next wait.
+
+Ends with `close`, which ends the session on the server too. Never reconnects, never retries.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg import pq
+
+from trio_bridge.errors import SourceError
+from trio_bridge.handover import Stop, Wake
+
+CHUNK_ROWS: Final = 256
+"""Rows that libpq keeps at a time while a page comes in; bounds the memory of a page of huge rows."""
+
+_READABLE: Final = select.POLLIN | select.POLLERR | select.POLLHUP
+_LOGIN_SIGNS: Final = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "pg_hba.conf rejects",
+    "is not permitted to log in",
+    "permission denied for database",
+)
+_ROWS: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.TUPLES_CHUNK)
+
+
+class Aborted(Exception):
+    """`Wake.abort` was called while the session waited."""
+
+
+class ConnectionLost(SourceError):
+    """The connection broke, or was silent for too long."""
+
+
+class StatementRefused(SourceError):
+    """Postgres answered with an error; the session lives on.
+
+    Attributes:
+        sqlstate: the five-character code.
+    """
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class LoginRefused(SourceError):
+    """Postgres does not let us in: password, role, database or pg_hba."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One NOTIFY."""
+
+    channel: str
+    payload: str
+
+
+class Session:
+    """A live connection; see the module. *Owns* the libpq connection.
+
+    Args:
+        pgconn: connected, as `connect` makes it.
+        wake: ends waits.
+    """
+
+    def __init__(self, pgconn: pq.abc.PGconn, wake: Wake) -> None:
+        self._pgconn = pgconn
+        self._wake = wake
+        self._poll = select.poll()
+        self._poll.register(pgconn.socket, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
+        self._socket = pgconn.socket
+
+    @classmethod
+    def connect(cls, conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
+        """Connect to one host.
+
+        Args:
+            conninfo: a libpq connection string for a single host.
+            wake: ends waits.
+            timeout_s: from TCP to login.
+
+        Raises:
+            LoginRefused: Postgres knows us not; trying again without a change is pointless.
+            SourceError: anything else that kept us from connecting.
+            Aborted: see there.
+        """
+        deadline = time.monotonic() + timeout_s
+        pgconn = pq.PGconn.connect_start(conninfo.encode())
+        try:
+            _finish_connecting(pgconn, wake, deadline)
+        except BaseException:
+            pgconn.finish()
+            raise
+        pgconn.nonblocking = 1
+        pgconn.notice_handler = None
+        return cls(pgconn, wake)
+
+    @property
+    def backend_pid(self) -> int:
+        """Process id of the server's side."""
+        return self._pgconn.backend_pid
+
+    @property
+    def server_version(self) -> int:
+        """E.g. 180001."""
+        return self._pgconn.server_version
+
+    def prepare(self, name: str, statement: str, *, timeout_s: float) -> None:
+        """Prepare `statement` under `name`."""
+        deadline = time.monotonic() + timeout_s
+        self._pgconn.send_prepare(name.encode(), statement.encode())
+        for _ in self._results(deadline):
+            pass
+
+    def run(
+        self, name: str, params: Sequence[str | None] = (), *, timeout_s: float
+    ) -> Iterator[pq.abc.PGresult]:
+        """Run a prepared statement; its rows come in results of at most `CHUNK_ROWS`.
+
+        The iterator must be exhausted. Raises as `query` does.
+        """
+        deadline = time.monotonic() + timeout_s
+        values = [None if value is None else value.encode() for value in params]
+        self._pgconn.send_query_prepared(name.encode(), values)
+        self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
+        return self._results(deadline)
+
+    def query(
+        self, statement: str, params: Sequence[str | None] = (), *, timeout_s: float
+    ) -> list[tuple[str | None, ...]]:
+        """Run one statement in autocommit and return its rows as text.
+
+        Raises:
+            StatementRefused: Postgres answered with an error.
+            ConnectionLost: no answer within `timeout_s`, or the connection broke.
+            Aborted: see there.
+        """
+        deadline = time.monotonic() + timeout_s
+        values = [None if value is None else value.encode() for value in params]
+        self._pgconn.send_query_params(statement.encode(), values)
+        rows: list[tuple[str | None, ...]] = []
+        for result in self._results(deadline):
+            for row in range(result.ntuples):
+                cells = (result.get_value(row, column) for column in range(result.nfields))
+                rows.append(tuple(None if cell is None else bytes(cell).decode() for cell in cells))
+        return rows
+
+    def wait(self, until: float) -> None:
+        """Return when something came in, when woken, or at `until` (monotonic seconds).
+
+        Raises:
+            ConnectionLost: the connection broke.
+            Aborted: see there.
+        """
+        if self._wait_readable(until):
+            self._consume()
+
+    def notifications(self) -> list[Notification]:
+        """Those that have come in, oldest first."""
+        found: list[Notification] = []
+        while notify := self._pgconn.notifies():
+            found.append(
+                Notification(bytes(notify.relname).decode(), bytes(notify.extra).decode("utf-8", "replace"))
+            )
+        return found
+
+    def close(self) -> None:
+        """End the session, here and on the server."""
+        self._pgconn.finish()
+
+    def _results(self, deadline: float) -> Iterator[pq.abc.PGresult]:
+        pgconn = self._pgconn
+        refused: StatementRefused | None = None
+        self._flush(deadline)
+        while True:
+            while pgconn.is_busy():
+                if not self._wait_readable(deadline):
+                    if time.monotonic() >= deadline:
+                        raise ConnectionLost(
+                            "postgres has not answered a statement in time: connection given up"
+                        )
+                    self._wake.swallow()
+                    continue
+                self._consume()
+            result = pgconn.get_result()
+            if result is None:
+                break
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                refused = refused or _refusal(result)
+            elif result.status in _ROWS:
+                yield result
+        if refused is not None:
+            if pgconn.status == pq.ConnStatus.BAD:
+                raise ConnectionLost(str(refused))
+            raise refused
+
+    def _flush(self, deadline: float) -> None:
+        try:
+            while self._pgconn.flush():
+                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+                try:
+                    if self._wait_readable(deadline):
+                        self._consume()
+                finally:
+                    self._poll.modify(self._socket, select.POLLIN)
+                if time.monotonic() >= deadline:
+                    raise ConnectionLost("postgres takes nothing in: connection given up")
+        except psycopg.OperationalError as error:
+            raise ConnectionLost(_sentence(error)) from None
+
+    def _wait_readable(self, until: float) -> bool:
+        """Whether the connection's socket has something; False when woken or at `until`."""
+        _check(self._wake)
+        ready = dict(self._poll.poll(_milliseconds_to(until)))
+        _check(self._wake)
+        return bool(ready.get(self._socket, 0))
+
+    def _consume(self) -> None:
+        try:
+            self._pgconn.consume_input()
+        except psycopg.OperationalError as error:
+            raise ConnectionLost(_sentence(error)) from None
+
+
+def _check(wake: Wake) -> None:
+    if wake.stop is Stop.ABORT:
+        raise Aborted
+
+
+def _finish_connecting(pgconn: pq.abc.PGconn, wake: Wake, deadline: float) -> None:
+    while True:
+        if pgconn.status == pq.ConnStatus.BAD:
+            raise _connect_failure(pgconn)
+        state = pgconn.connect_poll()
+        if state == pq.PollingStatus.OK:
+            return
+        if state == pq.PollingStatus.FAILED:
+            raise _connect_failure(pgconn)
+        poll = select.poll()
+        # libpq may change its socket between two steps.
+        poll.register(pgconn.socket, select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT)
+        poll.register(wake, select.POLLIN)
+        _check(wake)
+        ready = dict(poll.poll(_milliseconds_to(deadline)))
+        _check(wake)
+        if pgconn.socket not in ready:
+            if time.monotonic() >= deadline:
+                raise SourceError(f"postgres at {_where(pgconn)} did not let us in within the time given")
+            wake.swallow()
+
+
+def _connect_failure(pgconn: pq.abc.PGconn) -> SourceError:
+    text = " ".join(bytes(pgconn.error_message).decode("utf-8", "replace").split())
+    # libpq gives no SQLSTATE for a failed connection: the text is all there is.
+    if any(sign in text for sign in _LOGIN_SIGNS):
+        return LoginRefused(f"postgres refused the login: {text}")
+    return SourceError(f"cannot connect to postgres: {text}")
+
+
+def _refusal(result: pq.abc.PGresult) -> StatementRefused:
+    sqlstate = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    return StatementRefused(
+        f"postgres: {bytes(message).decode('utf-8', 'replace').strip()} ({bytes(sqlstate).decode()})",
+        bytes(sqlstate).decode(),
+    )
+
+
+def _sentence(error: psycopg.Error) -> str:
+    return "lost the connection to postgres: " + " ".join(str(error).split())
+
+
+def _where(pgconn: pq.abc.PGconn) -> str:
+    return f"{bytes(pgconn.host).decode()}:{bytes(pgconn.port).decode()}"
+
+
+def _milliseconds_to(until: float) -> int | None:
+    if until == float("inf"):
+        return None
+    # Rounded up: a wait that ends a little early would spin through its last millisecond.
+    return max(0, int((until - time.monotonic()) * 1000 + 0.999))
