@@ -1,17 +1,23 @@
 """The settings as the program uses them: frozen, validated, with units in their names.
 
-`trio_bridge.config.load` makes them from the TOML file, the environment and the flags. A default stands here and
-nowhere else.
+`trio_bridge.config.load` makes them from the TOML file, the environment and the flags. A default and a bound
+of a single value stand here and nowhere else; what two values may not say together stands in `rules`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from trio_bridge.secret import Secret
+
+# A wait that the operator sets: never zero, and short enough that nobody takes it for a hang.
+Seconds = Annotated[float, Meta(gt=0, le=300)]
+# A column, a JSON key or a route: anything but nothing.
+Name = Annotated[str, Meta(min_length=1)]
 
 
 class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,7 +25,7 @@ class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     Attributes:
         dsn: libpq connection string or URI, without a password.
-        password: from the environment or from `password_file`, read again at each connection.
+        password: from the environment; `password_file` is read again at each connection.
         password_file: a file that holds the password.
         connect_timeout_s: for each host, from TCP to login.
         heartbeat_s: longest time between two statements; no answer in three of them: the connection is dead.
@@ -28,8 +34,9 @@ class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     dsn: str
     password: Secret | None = None
     password_file: Path | None = None
-    connect_timeout_s: float = 10.0
-    heartbeat_s: float = 0.5
+    connect_timeout_s: Seconds = 10.0
+    # The session asks Postgres to end it after 5 s of silence (idle_session_timeout): two beats must fit in.
+    heartbeat_s: Annotated[float, Meta(ge=0.05, le=2)] = 0.5
 
 
 class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +47,8 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         token: service-account token, from the environment; `token_file` is read again at each connection.
         token_file: a file that holds the token.
         username: for Basic authentication, instead of a token.
-        password_file: the password that goes with `username`.
+        password: from the environment; goes with `username`.
+        password_file: a file that holds it, read again at each connection.
         message_interval_ms: least time between two messages of a route; 0 sends at once.
         connect_timeout_s: for each step of connecting (TCP, TLS, upgrade).
         ack_timeout_s: a ping unanswered for longer means that the connection is dead.
@@ -50,23 +58,26 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     url: str
     token: Secret | None = None
     token_file: Path | None = None
-    username: str | None = None
+    username: Name | None = None
+    password: Secret | None = None
     password_file: Path | None = None
-    message_interval_ms: int = 100
-    connect_timeout_s: float = 10.0
-    ack_timeout_s: float = 10.0
-    max_unacked_bytes: int = 262_144
+    message_interval_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
+    connect_timeout_s: Seconds = 10.0
+    ack_timeout_s: Seconds = 10.0
+    # At least one full message; at most about what Grafana was seen to swallow before a send blocks (2.9 MB).
+    max_unacked_bytes: Annotated[int, Meta(ge=65_536, le=4_194_304)] = 262_144
 
 
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One table (or NOTIFY channel) → one stream and measurement.
 
     Attributes:
-        name: names the route in logs and its checkpoint; default the table's or channel's name.
+        name: names the route in logs and its checkpoint; default the table or channel as written.
         table: ``schema.table`` as SQL writes it (quoted where need be); exclusive with `channel`.
-        channel: a NOTIFY channel whose payload is the row as JSON; at most once.
+        channel: a NOTIFY channel, exactly as ``pg_notify`` names it; its payload is the row as JSON. Delivered
+            at most once.
         stream: Grafana's stream id, ``[A-Za-z0-9_-]+``.
-        measurement: last part of the Live channel; default the table's name.
+        measurement: last part of the Live channel; default the table's or channel's name.
         time: column (or JSON key) with the row's time.
         time_unit: what a time that is a plain number counts since 1970.
         fields: columns to send; None: every column but key, time, txid and tags.
@@ -74,16 +85,17 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         tags: columns that become labels.
     """
 
-    name: str
+    name: Name
     table: str | None = None
-    channel: str | None = None
-    stream: str = "pg"
-    measurement: str | None = None
-    time: str = "timestamp"
+    channel: Name | None = None
+    stream: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")] = "pg"
+    # Grafana accepts any name on push, but nobody can subscribe to one with other characters.
+    measurement: Annotated[str, Meta(pattern="^[A-Za-z0-9_=./-]+$")] | None = None
+    time: Name = "timestamp"
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
-    fields: tuple[str, ...] | None = None
-    text_fields: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
+    fields: Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
+    text_fields: tuple[Name, ...] = ()
+    tags: tuple[Name, ...] = ()
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -97,9 +109,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         log_level: least level that is written.
     """
 
-    drain_timeout_s: float = 5.0
-    restart_min_s: float = 0.1
-    restart_max_s: float = 30.0
+    drain_timeout_s: Seconds = 5.0
+    restart_min_s: Seconds = 0.1
+    restart_max_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from trio_bridge.config.dsn import without_password
+from trio_bridge.errors import ConfigError
+from trio_bridge.secret import Secret
+
+
+@pytest.mark.parametrize("dsn", ["", "host=db", "postgresql://u@one:1,two:2/db?sslmode=require", "service=x"])
+def test_leaves_a_dsn_without_password_alone(dsn):
+    """What the operator wrote is what the operator reads."""
+    assert without_password(dsn, "dsn") == (dsn, None)
+
+
+def test_takes_only_the_password():
+    """Every other option, and every host, stays as it was."""
+    dsn = "postgresql://u:p%20w@one:1,two:2/db?options=-c%20jit%3Doff"
+    rest, password = without_password(dsn, "dsn")
+    assert password == Secret("p w")
+    assert conninfo_to_dict(rest) == {k: v for k, v in conninfo_to_dict(dsn).items() if k != "password"}
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://u:s3cr3t@[::1", "host=a s3cr3t", "s3cr3t=1", "passwrd=s3cr3t"])
+def test_never_repeats_what_it_cannot_read(dsn):
+    """libpq's own message would quote the text; ours and its traceback do not."""
+    with pytest.raises(ConfigError, match=r"^dsn: is not a connection string") as caught:
+        without_password(dsn, "dsn")
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))

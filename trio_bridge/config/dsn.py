@@ -1,0 +1,43 @@
+"""A libpq connection string, key-value or URI → the same without its password, and the password as a Secret.
+
+Pure: nothing is resolved or connected. libpq's own sources (service files, ``PGPASSWORD``, ``~/.pgpass``)
+stay libpq's own. A text that libpq cannot parse is never repeated: libpq's message would quote it, password
+and all.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from trio_bridge.errors import ConfigError
+from trio_bridge.secret import Secret
+
+# libpq options whose value is a secret and for which there is no setting of ours.
+_OTHER_SECRETS = ("sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
+
+
+def without_password(dsn: str, place: str) -> tuple[str, Secret | None]:
+    """`dsn`, as written if there is no password in it, and the password.
+
+    Args:
+        dsn: connection string or URI; several hosts are fine.
+        place: begins the sentence of an error.
+
+    Raises:
+        ConfigError: libpq would not take it, or it holds a secret that is not the password.
+    """
+    try:
+        options = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        raise ConfigError(
+            f"{place}: is not a connection string libpq can read (not shown: it may hold a password): write "
+            "postgresql://user@host:port/database or host=… dbname=… user=…"
+        ) from None
+    for option in _OTHER_SECRETS:
+        if option in options:
+            raise ConfigError(f"{place}: holds {option}, a secret that would show: use a libpq service file")
+    if "password" not in options:
+        return dsn, None
+    password = str(options.pop("password"))
+    return make_conninfo("", **options), Secret(password) if password else None

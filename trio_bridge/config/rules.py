@@ -1,0 +1,144 @@
+"""What single values cannot tell: settings that contradict each other, and files and addresses that cannot work.
+
+Each function takes the settings (and the places they were given at) and yields one sentence for each mistake. The
+only thing touched is the file system: a secret's file is read once, so that a start fails now and not at the
+first connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from trio_bridge.config.names import MAX_NAME_BYTES
+from trio_bridge.config.secretfile import is_token, open_to_all, read_secret, read_token
+from trio_bridge.config.settings import (
+    GrafanaSettings,
+    PostgresSettings,
+    RouteSettings,
+    ServiceSettings,
+    Settings,
+)
+from trio_bridge.errors import ConfigError
+
+# Grafana: channels longer than this cannot be subscribed to.
+_MAX_CHANNEL_BYTES = 160
+# Grafana: the characters of a Live channel's path.
+_MEASUREMENT = re.compile(r"[A-Za-z0-9_=./-]+")
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+
+
+def postgres_mistakes(postgres: PostgresSettings, places: Mapping[str, str]) -> Iterator[str]:
+    """A password said twice, or in a file that cannot be read."""
+    if postgres.password and postgres.password_file:
+        yield f"{places['postgres.password']} and {places['postgres.password_file']}: give one of the two"
+    elif postgres.password_file:
+        yield from _unreadable(postgres.password_file, places["postgres.password_file"])
+
+
+def grafana_mistakes(grafana: GrafanaSettings, places: Mapping[str, str]) -> Iterator[str]:
+    """An address that is none, and credentials that are missing, doubled, mixed or unreadable."""
+    yield from _bad_url(grafana.url, places["grafana.url"])
+    said = [key for key in ("token", "token_file", "password", "password_file") if getattr(grafana, key)]
+    if not said:
+        yield (
+            "grafana: no credentials: set TRIO_BRIDGE_GRAFANA_TOKEN_FILE or TRIO_BRIDGE_GRAFANA_TOKEN "
+            "(a service account with the organisation role Admin)"
+        )
+    elif len(said) > 1:
+        yield f"{' and '.join(places[f'grafana.{key}'] for key in said)}: give one of them"
+    elif (said[0] in ("password", "password_file")) != (grafana.username is not None):
+        yield "grafana: username and its password (or password_file) go together, and without a token"
+    elif grafana.token and not is_token(grafana.token):
+        yield f"{places['grafana.token']}: is not a token: a token is one word of visible ASCII characters"
+    elif grafana.token_file:
+        yield from _unreadable(grafana.token_file, places["grafana.token_file"], token=True)
+    elif grafana.password_file:
+        yield from _unreadable(grafana.password_file, places["grafana.password_file"])
+
+
+def service_mistakes(service: ServiceSettings) -> Iterator[str]:
+    """Bounds in the wrong order."""
+    if service.restart_min_s > service.restart_max_s:
+        yield "service: restart_min_s is larger than restart_max_s"
+
+
+def route_mistakes(routes: Sequence[RouteSettings]) -> Iterator[str]:
+    """Routes that name no source or two, and routes that are in each other's way."""
+    names: set[str] = set()
+    streams: dict[str, str] = {}
+    for route in routes:
+        yield from _bad_source(route)
+        yield from _bad_columns(route)
+        channel = f"stream/{route.stream}/{route.measurement}"
+        if route.measurement and not _MEASUREMENT.fullmatch(route.measurement):
+            yield (
+                f'route "{route.name}": Grafana serves no measurement "{route.measurement}": '
+                'give another, measurement = "…", of A-Z a-z 0-9 _ = . / -'
+            )
+        elif len(channel) > _MAX_CHANNEL_BYTES:
+            yield f'route "{route.name}": {channel} is longer than the {_MAX_CHANNEL_BYTES} bytes Grafana serves'
+        if route.name in names:
+            yield f'route "{route.name}" is there twice: give one of them another name = "…"'
+        elif channel in streams:
+            yield (
+                f'routes "{streams[channel]}" and "{route.name}" both feed {channel}, and panels would lose '
+                "their history: give one another measurement"
+            )
+        names.add(route.name)
+        streams[channel] = route.name
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What works, but should not stay so."""
+    for file in (
+        settings.postgres.password_file,
+        settings.grafana.token_file,
+        settings.grafana.password_file,
+    ):
+        if file and open_to_all(file):
+            yield f"{file}: every user of this machine can read this secret: chmod o-r"
+
+
+def _bad_source(route: RouteSettings) -> Iterator[str]:
+    if route.table is not None and route.channel is not None:
+        yield f'route "{route.name}": give a table or a channel, one of the two'
+    if route.channel is not None and len(route.channel.encode()) > MAX_NAME_BYTES:
+        yield f'route "{route.name}": Postgres takes no channel of more than {MAX_NAME_BYTES} bytes'
+
+
+def _bad_columns(route: RouteSettings) -> Iterator[str]:
+    sent = route.fields or ()
+    if route.channel is None and route.text_fields:
+        yield f'route "{route.name}": text_fields is for a channel; a table knows the types of its columns'
+    for columns in (sent, route.tags, route.text_fields):
+        for column in sorted({column for column in columns if columns.count(column) > 1}):
+            yield f'route "{route.name}": column "{column}" is there twice'
+    for column in sorted({*sent, *route.text_fields} & {*route.tags}):
+        yield f'route "{route.name}": column "{column}" cannot be both a field and a tag'
+    if route.time in {*sent, *route.text_fields, *route.tags}:
+        yield f'route "{route.name}": column "{route.time}" is the time, it cannot be a field or a tag too'
+
+
+def _bad_url(url: str, place: str) -> Iterator[str]:
+    wanted = f"{place}: write http://host:port or https://host:port, with the sub-path if Grafana has one"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _VISIBLE_ASCII.fullmatch(url):
+        yield wanted
+    elif "@" in parts.netloc:
+        yield f"{place}: holds credentials that would show: use username and password_file"
+    elif parts.query or parts.fragment:
+        yield f"{wanted}, and nothing after it"
+
+
+def _unreadable(file: Path, place: str, *, token: bool = False) -> Iterator[str]:
+    try:
+        _ = read_token(file) if token else read_secret(file)
+    except ConfigError as error:
+        yield f"{place}: {error}"
