@@ -62,7 +62,7 @@ def test_the_environment_is_enough():
     assert loaded(ENOUGH).settings == Settings(
         postgres=PostgresSettings(dsn="host=db user=bridge"),
         grafana=GrafanaSettings(url="http://grafana:3000", token=Secret("glsa_x")),
-        route=(RouteSettings(name="live_metrics", table="live_metrics", measurement="live_metrics"),),
+        route=(RouteSettings(name="live_metrics", table="live_metrics"),),
     )
 
 
@@ -156,14 +156,10 @@ def test_a_secret_that_all_can_read_is_a_warning(written, tmp_path):
 
 
 def test_a_route_needs_no_name_but_may_have_one(written):
-    """The name is the table as written; the measurement the table's own name."""
+    """The default name is the table or the channel as written."""
     more = '[[route]]\ntable = "Lab.Data"\n[[route]]\nchannel = "feed"\nname = "old"'
     routes = loaded(TOKEN, written(WHOLE_FILE + more)).settings.route
-    assert [(route.name, route.measurement) for route in routes] == [
-        ("live_metrics", "live_metrics"),
-        ("Lab.Data", "data"),
-        ("old", "feed"),
-    ]
+    assert [route.name for route in routes] == ["live_metrics", "Lab.Data", "old"]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +212,7 @@ def test_the_sentence_for_a_mistake_in_the_file(written, text, sentence):
         ({"TRIO_BRIDGE_POSTGRES_DSN": ""}, "no database: give postgres.dsn in the file, TRIO_BRIDGE_POSTGRES_DSN or --dsn"),
         ({"TRIO_BRIDGE_GRAFANA_URL": ""}, "no Grafana: give grafana.url in the file, TRIO_BRIDGE_GRAFANA_URL or --grafana-url"),
         ({"TRIO_BRIDGE_TABLE": ""}, "nothing to watch: give a [[route]] in the file, TRIO_BRIDGE_TABLE or --table"),
-        ({"TRIO_BRIDGE_TABLE": "", "TRIO_BRIDGE_STREAM": "x"}, "route number 1: give it a table or a channel"),
+        ({"TRIO_BRIDGE_TABLE": "", "TRIO_BRIDGE_STREAM": "x"}, 'route "route[0]": give a table or a channel, one of the two'),
     ],
 )  # fmt: skip
 def test_the_sentence_for_a_mistake_in_the_environment(change, sentence):

@@ -21,9 +21,8 @@ def shown(environ: dict[str, str]) -> str:
     columns=st.lists(words.filter(lambda w: "," not in w and w.strip() == w), min_size=1, unique=True),
     name=words,
     heartbeat=seconds,
-    user=words,
 )
-def test_what_it_shows_can_be_loaded(columns, name, heartbeat, user):
+def test_what_it_shows_can_be_loaded(columns, name, heartbeat):
     """Saved as a file, the output says the same settings, whatever characters are in them."""
     environ = {
         "TRIO_BRIDGE_POSTGRES_DSN": "host=db",
@@ -34,12 +33,12 @@ def test_what_it_shows_can_be_loaded(columns, name, heartbeat, user):
         "TRIO_BRIDGE_TIME": "no column of this name,",
         "TRIO_BRIDGE_FIELDS": ",".join(columns),
     }
-    secrets = {"TRIO_BRIDGE_GRAFANA_USERNAME": user, "TRIO_BRIDGE_GRAFANA_PASSWORD": "s3cr3t"}
-    first = load(file=None, environ=environ | secrets, flags={})
+    secret = {"TRIO_BRIDGE_GRAFANA_TOKEN": "s3cr3t"}
+    first = load(file=None, environ=environ | secret, flags={})
     with TemporaryDirectory() as folder:
         file = Path(folder, "config.toml")
         file.write_text(show(first))
-        again = load(file=file, environ={"TRIO_BRIDGE_GRAFANA_PASSWORD": "s3cr3t"}, flags={})
+        again = load(file=file, environ=secret, flags={})
     assert again.settings == first.settings
 
 

@@ -158,10 +158,8 @@ class _Said:
         }
 
     def routes(self) -> tuple[RouteSettings, ...]:
-        """The routes, each with a name and a measurement."""
-        return tuple(
-            _route(number, self.section(prefix)) for number, prefix in enumerate(self._route_prefixes(), 1)
-        )
+        """The routes; one without a name is called by its source."""
+        return tuple(_route(prefix, self.section(prefix)) for prefix in self._route_prefixes())
 
     def origins(self) -> dict[str, str]:
         """For every setting, given or not, who decided it."""
@@ -203,12 +201,9 @@ def _value(setting: str, given: Given) -> Any:
     return value
 
 
-def _route(number: int, said: dict[str, Any]) -> RouteSettings:
-    source = said.get("table") or said.get("channel")
-    if source is None:
-        raise ConfigError(f"route number {number}: give it a table or a channel")
-    measurement = parse_table(said["table"]).name if "table" in said else source
-    return RouteSettings(**{"name": source, "measurement": measurement} | said)
+def _route(prefix: str, said: dict[str, Any]) -> RouteSettings:
+    said.setdefault("name", said.get("table") or said.get("channel") or prefix)
+    return RouteSettings(**said)
 
 
 def _is_route(setting: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from trio_bridge.config.names import MAX_NAME_BYTES
+from trio_bridge.config.names import MAX_NAME_BYTES, parse_table
 from trio_bridge.config.secretfile import is_token, open_to_all, read_secret, read_token
 from trio_bridge.config.settings import (
     GrafanaSettings,
@@ -22,11 +22,8 @@ from trio_bridge.config.settings import (
     Settings,
 )
 from trio_bridge.errors import ConfigError
+from trio_bridge.lines import measurement_name
 
-# Grafana: channels longer than this cannot be subscribed to.
-_MAX_CHANNEL_BYTES = 160
-# Grafana: the characters of a Live channel's path.
-_MEASUREMENT = re.compile(r"[A-Za-z0-9_=./-]+")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
@@ -41,7 +38,7 @@ def postgres_mistakes(postgres: PostgresSettings, places: Mapping[str, str]) -> 
 def grafana_mistakes(grafana: GrafanaSettings, places: Mapping[str, str]) -> Iterator[str]:
     """An address that is none, and credentials that are missing, doubled, mixed or unreadable."""
     yield from _bad_url(grafana.url, places["grafana.url"])
-    said = [key for key in ("token", "token_file", "password", "password_file") if getattr(grafana, key)]
+    said = [key for key in ("token", "token_file", "password_file") if getattr(grafana, key) is not None]
     if not said:
         yield (
             "grafana: no credentials: set TRIO_BRIDGE_GRAFANA_TOKEN_FILE or TRIO_BRIDGE_GRAFANA_TOKEN "
@@ -49,8 +46,8 @@ def grafana_mistakes(grafana: GrafanaSettings, places: Mapping[str, str]) -> Ite
         )
     elif len(said) > 1:
         yield f"{' and '.join(places[f'grafana.{key}'] for key in said)}: give one of them"
-    elif (said[0] in ("password", "password_file")) != (grafana.username is not None):
-        yield "grafana: username and its password (or password_file) go together, and without a token"
+    elif (said[0] == "password_file") != (grafana.username is not None):
+        yield "grafana: username and password_file go together, and without a token"
     elif grafana.token and not is_token(grafana.token):
         yield f"{places['grafana.token']}: is not a token: a token is one word of visible ASCII characters"
     elif grafana.token_file:
@@ -66,29 +63,28 @@ def service_mistakes(service: ServiceSettings) -> Iterator[str]:
 
 
 def route_mistakes(routes: Sequence[RouteSettings]) -> Iterator[str]:
-    """Routes that name no source or two, and routes that are in each other's way."""
+    """Routes that name no source or two, and routes that are in each other's way.
+
+    What a route says about columns is checked against the table, when it starts.
+    """
     names: set[str] = set()
     streams: dict[str, str] = {}
     for route in routes:
-        yield from _bad_source(route)
-        yield from _bad_columns(route)
-        channel = f"stream/{route.stream}/{route.measurement}"
-        if route.measurement and not _MEASUREMENT.fullmatch(route.measurement):
-            yield (
-                f'route "{route.name}": Grafana serves no measurement "{route.measurement}": '
-                'give another, measurement = "…", of A-Z a-z 0-9 _ = . / -'
-            )
-        elif len(channel) > _MAX_CHANNEL_BYTES:
-            yield f'route "{route.name}": {channel} is longer than the {_MAX_CHANNEL_BYTES} bytes Grafana serves'
+        if (route.table is None) == (route.channel is None):
+            yield f'route "{route.name}": give a table or a channel, one of the two'
+            continue
+        if route.channel is not None and len(route.channel.encode()) > MAX_NAME_BYTES:
+            yield f'route "{route.name}": Postgres takes no channel of more than {MAX_NAME_BYTES} bytes'
+        stream = _stream(route)
         if route.name in names:
             yield f'route "{route.name}" is there twice: give one of them another name = "…"'
-        elif channel in streams:
+        elif stream in streams:
             yield (
-                f'routes "{streams[channel]}" and "{route.name}" both feed {channel}, and panels would lose '
-                "their history: give one another measurement"
+                f'routes "{streams[stream]}" and "{route.name}" both feed {stream}, and its panels would lose '
+                "their history: give one of them another measurement"
             )
         names.add(route.name)
-        streams[channel] = route.name
+        streams[stream] = route.name
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -102,24 +98,9 @@ def warnings(settings: Settings) -> Iterator[str]:
             yield f"{file}: every user of this machine can read this secret: chmod o-r"
 
 
-def _bad_source(route: RouteSettings) -> Iterator[str]:
-    if route.table is not None and route.channel is not None:
-        yield f'route "{route.name}": give a table or a channel, one of the two'
-    if route.channel is not None and len(route.channel.encode()) > MAX_NAME_BYTES:
-        yield f'route "{route.name}": Postgres takes no channel of more than {MAX_NAME_BYTES} bytes'
-
-
-def _bad_columns(route: RouteSettings) -> Iterator[str]:
-    sent = route.fields or ()
-    if route.channel is None and route.text_fields:
-        yield f'route "{route.name}": text_fields is for a channel; a table knows the types of its columns'
-    for columns in (sent, route.tags, route.text_fields):
-        for column in sorted({column for column in columns if columns.count(column) > 1}):
-            yield f'route "{route.name}": column "{column}" is there twice'
-    for column in sorted({*sent, *route.text_fields} & {*route.tags}):
-        yield f'route "{route.name}": column "{column}" cannot be both a field and a tag'
-    if route.time in {*sent, *route.text_fields, *route.tags}:
-        yield f'route "{route.name}": column "{route.time}" is the time, it cannot be a field or a tag too'
+def _stream(route: RouteSettings) -> str:
+    own = parse_table(route.table).name if route.table is not None else route.channel or route.name
+    return f"stream/{route.stream}/{route.measurement or measurement_name(own)}"
 
 
 def _bad_url(url: str, place: str) -> Iterator[str]:

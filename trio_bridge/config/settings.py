@@ -47,8 +47,7 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         token: service-account token, from the environment; `token_file` is read again at each connection.
         token_file: a file that holds the token.
         username: for Basic authentication, instead of a token.
-        password: from the environment; goes with `username`.
-        password_file: a file that holds it, read again at each connection.
+        password_file: the password that goes with `username`, read again at each connection.
         message_interval_ms: least time between two messages of a route; 0 sends at once.
         connect_timeout_s: for each step of connecting (TCP, TLS, upgrade).
         ack_timeout_s: a ping unanswered for longer means that the connection is dead.
@@ -59,7 +58,6 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     token: Secret | None = None
     token_file: Path | None = None
     username: Name | None = None
-    password: Secret | None = None
     password_file: Path | None = None
     message_interval_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
     connect_timeout_s: Seconds = 10.0
