@@ -133,6 +133,7 @@ class Pulse:
         self._more = False
         self._last_mark = 0
         self._saved_mark = 0
+        self._save_failed = False
         self._saved_at = now
 
     # What happened.
@@ -202,10 +203,12 @@ class Pulse:
     def saved(self, now: float, mark: int) -> None:
         """The checkpoint of `mark` is written."""
         self._saved_mark = mark
+        self._save_failed = False
         self._saved_at = self._statement_at = now
 
     def not_saved(self, now: float) -> None:
         """The checkpoint could not be written; try again in a while."""
+        self._save_failed = True
         self._saved_at = self._statement_at = now
 
     def flip(self, now: float) -> None:
@@ -223,7 +226,7 @@ class Pulse:
     def decide(self, now: float, demand: Demand, *, draining: bool = False) -> Decision:
         """What to do now; the caller reports the outcome before it asks again."""
         if draining:
-            return self._decide_drain(demand)
+            return self._decide_drain(now, demand)
         if self._holds_gate and self.mode is Mode.POLL:
             return Decision(Act.FREE_GATE)
         save_at = self._saved_at + CHECKPOINT_INTERVAL_S if demand.acked_mark > self._saved_mark else math.inf
@@ -253,12 +256,18 @@ class Pulse:
 
     # How it is decided.
 
-    def _decide_drain(self, demand: Demand) -> Decision:
+    def _decide_drain(self, now: float, demand: Demand) -> Decision:
         if self._holds_gate:
             return Decision(Act.FREE_GATE)
-        if demand.acked_mark < self._last_mark:
-            return Decision(Act.WAIT)
-        return Decision(Act.CHECKPOINT if self._saved_mark < self._last_mark else Act.STOP)
+        if demand.acked_mark == self._last_mark == self._saved_mark:
+            return Decision(Act.STOP)
+        retry_at = self._saved_at + CHECKPOINT_INTERVAL_S if self._save_failed else now
+        if demand.acked_mark == self._last_mark and now >= retry_at:
+            return Decision(Act.CHECKPOINT)
+        heartbeat_at = self._statement_at + self._heartbeat_s
+        if now >= heartbeat_at:
+            return Decision(Act.HEARTBEAT)
+        return Decision(Act.WAIT, heartbeat_at)
 
     def _pull_at(self, demand: Demand) -> float:
         """From when the sender can use rows."""

@@ -67,7 +67,7 @@ class Notification:
     """One NOTIFY."""
 
     channel: str
-    payload: str
+    payload: bytes
 
 
 class Session:
@@ -175,9 +175,7 @@ class Session:
         """Those that have come in, oldest first."""
         found: list[Notification] = []
         while notify := self._pgconn.notifies():
-            found.append(
-                Notification(bytes(notify.relname).decode(), bytes(notify.extra).decode("utf-8", "replace"))
-            )
+            found.append(Notification(notify.relname.decode("utf-8", "replace"), notify.extra))
         return found
 
     def close(self) -> None:

@@ -1,0 +1,96 @@
+"""The checkpoint of a route: one row in the watched table's own database.
+
+Read when a run of the route starts (which begins a new epoch and so fences off whoever led before), written by the
+listener after acknowledgement. It belongs to one cluster: transaction ids of another mean nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+
+from trio_bridge.errors import ConfigError, SourceError
+from trio_bridge.position import Position, RowMark, Snapshot
+from trio_bridge.postgres.catalogue import Cluster
+from trio_bridge.postgres.queries import load, without_comments
+from trio_bridge.postgres.session import Session
+
+FORMAT = 1
+"""Version of the row's meaning."""
+
+_SQL = {name: without_comments(load(f"queries/checkpoint_{name}")) for name in ("read", "write")}
+
+
+class Fenced(SourceError):
+    """Another bridge has taken the route over; this run must end without another word."""
+
+
+class Checkpoint:
+    """One route's row, under the epoch that this run began."""
+
+    def __init__(self, name: str, epoch: str) -> None:
+        self._name = name
+        self.epoch = epoch
+
+    @classmethod
+    def take_over(
+        cls, session: Session, name: str, cluster: Cluster, *, timeout_s: float
+    ) -> tuple[Checkpoint, Position]:
+        """Begin an epoch and return where the route stands.
+
+        Raises:
+            ConfigError: there is no such row, it is of another cluster, or of a format that we do not know.
+        """
+        found = session.query(_SQL["read"], (name,), timeout_s=timeout_s)
+        if not found:
+            raise ConfigError(
+                f"route {name!r} has no checkpoint in this database: run `trio-bridge install` for its table"
+            )
+        epoch, snapshot, target, after_txid, after_key, identifier, version = found[0]
+        if version != str(FORMAT):
+            raise ConfigError(
+                f"the checkpoint of route {name!r} is of format {version}, this program knows {FORMAT}: upgrade it"
+            )
+        if identifier != str(cluster.system_identifier):
+            raise ConfigError(
+                f"the checkpoint of route {name!r} was written in another cluster (system identifier "
+                f"{identifier}, here {cluster.system_identifier}): its transaction ids mean nothing here. "
+                f"Delete the row from trio_bridge.checkpoint and run `trio-bridge install --start now` or "
+                f"`--start earliest`"
+            )
+        assert snapshot is not None
+        assert epoch is not None
+        seen = Snapshot.parse(snapshot)
+        if seen.xmax > cluster.next_xid:
+            raise ConfigError(
+                f"the checkpoint of route {name!r} lies in the future of this cluster (transaction {seen.xmax}, "
+                f"next is {cluster.next_xid}): it was changed by hand or restored from elsewhere"
+            )
+        if target is None or after_txid is None or after_key is None:
+            return cls(name, epoch), Position(seen)
+        after = RowMark(int(after_txid), tuple(json.loads(after_key)))
+        return cls(name, epoch), Position(seen, Snapshot.parse(target), after)
+
+    def write(self, session: Session, position: Position, *, timeout_s: float) -> None:
+        """Everything up to `position` is acknowledged.
+
+        Raises:
+            Fenced: another run has begun a newer epoch.
+            StatementRefused: Postgres would not (read only, locked, disk full); delivery may go on.
+        """
+        after = position.after
+        params = (
+            self._name,
+            self.epoch,
+            str(position.snapshot),
+            None if position.target is None else str(position.target),
+            None if after is None else str(after.txid),
+            None if after is None else _array(after.key),
+        )
+        if not session.query(_SQL["write"], params, timeout_s=timeout_s):
+            raise Fenced(f"another bridge has taken route {self._name!r} over")
+
+
+def _array(texts: tuple[str, ...]) -> str:
+    """A ``text[]`` literal."""
+    quoted = ('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
+    return "{" + ",".join(quoted) + "}"
