@@ -110,7 +110,15 @@ class TableSource:
         self._log.info("running", position=str(position.snapshot), epoch=checkpoint.epoch)
         self._line.outlet.put(Opened(mapping))
         _Run(
-            self._line, session, watched, checkpoint, reader, pulse, position, self._answer_s, self._log
+            line=self._line,
+            session=session,
+            watched=watched,
+            checkpoint=checkpoint,
+            reader=reader,
+            pulse=pulse,
+            position=position,
+            answer_s=self._answer_s,
+            log=self._log,
         ).run()
 
     def _say_how(self, watched: WatchedTable, *, rings: bool, prepares: bool) -> None:
@@ -128,6 +136,7 @@ class _Run:
 
     def __init__(
         self,
+        *,
         line: Line,
         session: Session,
         watched: WatchedTable,

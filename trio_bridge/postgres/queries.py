@@ -22,9 +22,9 @@ def load(name: str) -> str:
     return files("trio_bridge").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def compose(name: str, **parts: sql.Composable) -> str:
-    """``sql/<name>.sql`` with its ``{parts}`` filled in."""
-    return raw(load(name)).format(**parts).as_string().strip()
+def compose(file: str, /, **parts: sql.Composable) -> str:
+    """``sql/<file>.sql`` with its ``{parts}`` filled in."""
+    return raw(load(file)).format(**parts).as_string().strip()
 
 
 def without_comments(text: str) -> str:
