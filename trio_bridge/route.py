@@ -1,0 +1,197 @@
+"""One route: the page that shows how its three stages, two channels and the way back hang together.
+
+    source thread ─▶ listener ──Page──▶ decoder ──Batch──▶ sender ─▶ Grafana
+         ▲                                                   │
+         └───────────────── Feedback ────────────────────────┘
+
+`Route.run` supervises: any failure cancels the nursery of the three, and after a jittered, capped wait they start
+again from the checkpoint, read anew. Nothing of a run outlives it but the books (`Ledger`). A failure of the
+operator's making ends the program with one sentence, if nothing has worked yet; afterwards it is retried like any
+other, because what was right once can be right again.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Final
+
+import structlog
+import trio
+
+from trio_bridge.backoff import Backoff
+from trio_bridge.channel_source import ChannelSource
+from trio_bridge.config.names import parse_table
+from trio_bridge.config.settings import RouteSettings, Settings
+from trio_bridge.decoder import run_decoder
+from trio_bridge.encoder import Encoder
+from trio_bridge.errors import BridgeError, ConfigError, CredentialsRefused, SinkError
+from trio_bridge.ledger import Ledger
+from trio_bridge.listener import Line, Lost, Source, SourceStatus, run_listener
+from trio_bridge.one_failure import one_failure
+from trio_bridge.postgres.conninfo import resolve
+from trio_bridge.postgres.session import LoginRefused
+from trio_bridge.push import open_push
+from trio_bridge.records import Batch, Page
+from trio_bridge.sender import run_sender
+from trio_bridge.table_source import TableSource
+
+PAGES_WAITING: Final = 1
+"""Pages between listener and decoder; full: they wait in the outlet, which the source bounds to three in all."""
+
+BATCHES_WAITING: Final = 1
+"""Batches between decoder and sender; full: the decoder waits, and the source reads no further rows."""
+
+
+class Route:
+    """A route and its books.
+
+    Args:
+        settings: of the whole program.
+        route: this one's.
+        log: is bound to the route's name here.
+
+    Attributes:
+        name: from the settings.
+        ledger: rows over all runs.
+        status: what the source does at this moment.
+        failure: the last failure's sentence; empty while all is well.
+    """
+
+    def __init__(self, settings: Settings, route: RouteSettings, log: structlog.stdlib.BoundLogger) -> None:
+        self.name = route.name
+        self.ledger = Ledger()
+        self.status = SourceStatus()
+        self.failure = ""
+        self._settings = settings
+        self._route = route
+        self._log = log.bind(route=route.name)
+        self._line: Line | None = None
+        self._worked = False
+
+    async def run(self, stop: trio.Event) -> None:
+        """Deliver until `stop` is set and everything read is acknowledged and checkpointed.
+
+        Raises:
+            ConfigError: the operator must act first, and nothing had worked before.
+        """
+        service = self._settings.service
+        backoff = Backoff(service.restart_min_s, service.restart_max_s, random.Random())  # noqa: S311  (jitter)
+        while not stop.is_set():
+            began = trio.current_time()
+            failure = await self._run_once(stop)
+            self.ledger.run_ended(failed=failure is not None)
+            if failure is None:
+                return
+            if isinstance(failure, ConfigError | LoginRefused) and not self._worked:
+                raise ConfigError(f"route {self.name!r}: {failure}") from None
+            backoff.ran_for(trio.current_time() - began)
+            wait_s = backoff.next_wait_s(
+                refused=isinstance(failure, CredentialsRefused),
+                retry_after_s=failure.retry_after_s if isinstance(failure, SinkError) else None,
+            )
+            self._report(failure, wait_s)
+            with trio.move_on_after(wait_s):
+                await stop.wait()
+
+    def flip_mode(self) -> None:
+        """For tests: change the mode as soon as may be; what is delivered must not depend on it."""
+        self.status.flip = True
+        if self._line is not None:
+            self._line.wake.wake()
+
+    async def _run_once(self, stop: trio.Event) -> Exception | None:
+        """One run; its failure, or None when it was drained."""
+        try:
+            await self._run_stages(stop)
+        except BaseException as error:
+            failure = one_failure(error) if isinstance(error, BaseExceptionGroup) else error
+            if not isinstance(failure, Exception):
+                raise
+            return failure
+        finally:
+            self.status.phase = "stopped"
+            self._line = None
+        return None
+
+    async def _run_stages(self, stop: trio.Event) -> None:
+        attempts = await resolve(self._settings.postgres, self.name)
+        line = self._line = Line(self.status)
+        source = self._make_source(attempts, line)
+        grafana = self._settings.grafana
+        page_in, page_out = trio.open_memory_channel[Page](PAGES_WAITING)
+        batch_in, batch_out = trio.open_memory_channel[Batch](BATCHES_WAITING)
+        async with trio.open_nursery() as outer:
+            outer.start_soon(_drain_at, stop, line)
+            async with trio.open_nursery() as stages:
+                mapping = await stages.start(
+                    partial(run_listener, source, line, page_in, ledger=self.ledger, lost=self._lost)
+                )
+                if mapping is not None:
+                    self._began()
+                    stages.start_soon(
+                        partial(
+                            run_decoder,
+                            page_out,
+                            batch_in,
+                            encoder=Encoder(mapping),
+                            ledger=self.ledger,
+                            log=self._log,
+                        )
+                    )
+                    stages.start_soon(
+                        partial(
+                            run_sender,
+                            batch_out,
+                            connect=partial(open_push, grafana, mapping.stream),
+                            interval_s=grafana.message_interval_ms / 1000,
+                            ack_timeout_s=grafana.ack_timeout_s,
+                            max_unacked_bytes=grafana.max_unacked_bytes,
+                            feedback=line.feedback,
+                            ledger=self.ledger,
+                            log=self._log,
+                        )
+                    )
+            outer.cancel_scope.cancel()
+
+    def _make_source(self, attempts: list[str], line: Line) -> Source:
+        postgres, grafana = self._settings.postgres, self._settings.grafana
+        if self._route.table is None:
+            return ChannelSource(postgres, self._route, attempts=attempts, line=line, log=self._log)
+        return TableSource(
+            postgres,
+            self._route,
+            parse_table(self._route.table),
+            attempts=attempts,
+            interval_s=grafana.message_interval_ms / 1000,
+            line=line,
+            log=self._log,
+        )
+
+    def _began(self) -> None:
+        if self._worked and self._route.table is None:
+            # Nobody listened between the two runs.
+            self._lost(Lost())
+        self._worked = True
+        if self.failure:
+            self._log.info("recovered", after=self.failure)
+            self.failure = ""
+
+    def _lost(self, lost: Lost) -> None:
+        self.ledger.gap()
+        self._log.warning("gap", rows=lost.rows or "unknown", reason="a channel route delivers at most once")
+
+    def _report(self, failure: Exception, wait_s: float) -> None:
+        sentence = str(failure)
+        if isinstance(failure, BridgeError):
+            # One line a change of state: the same failure again is no news.
+            if sentence != self.failure:
+                self._log.warning("route_failed", reason=sentence, retry_in_s=round(wait_s, 2))
+        else:
+            self._log.error("route_crashed", exc_info=failure, retry_in_s=round(wait_s, 2))
+        self.failure = sentence or type(failure).__name__
+
+
+async def _drain_at(stop: trio.Event, line: Line) -> None:
+    await stop.wait()
+    line.wake.drain()
