@@ -292,7 +292,7 @@ class Pulse:
         if now - self._since < self._window_s:
             return False
         empty = sum(1 for _, was_empty in self._deltas if was_empty)
-        return len(self._deltas) >= 2 and 2 * empty > len(self._deltas)
+        return len(self._deltas) >= 2 and 2 * empty >= len(self._deltas)
 
     @property
     def _too_many(self) -> int:

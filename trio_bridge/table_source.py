@@ -228,6 +228,9 @@ class _Run:
             mark = self._pulse.last_mark
             self._positions[mark] = delta.position
             self._line.outlet.put(Page(mark, delta.rows, delta.keys, now))
+        elif self._pulse.last_mark in self._positions:
+            # Nothing new up to here: the last page's acknowledgement may stand for this much.
+            self._positions[self._pulse.last_mark] = delta.position
 
     def _try_gate(self) -> None:
         ((fence,),) = self._session.query(self._take_gate, (self._oid,), timeout_s=self._answer_s)

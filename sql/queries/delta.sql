@@ -9,4 +9,4 @@ WITH b AS MATERIALIZED (SELECT coalesce($1::pg_snapshot, pg_current_snapshot()) 
 SELECT NULL::text, {no_key}, (SELECT s FROM b)::text
 UNION ALL
 SELECT q.txid::text, {key_text}, CASE WHEN octet_length(q.r) <= {max_row_bytes} THEN q.r END
-FROM ({scans} LIMIT {limit}) AS q(txid, {key_names}, r)
+FROM (SELECT * FROM ({scans}) AS u LIMIT {limit}) AS q(txid, {key_names}, r)
