@@ -1,0 +1,89 @@
+"""The byte stream below the WebSocket library: passes bytes on and sees what the library keeps to itself.
+
+Until the socket is open it keeps what was received, so that a refusal can be named by what was said, and it
+tells at once that the other side has closed, where the library would wait on for an answer. It can cut the
+connection from outside, without waiting. It owns the TCP connection: `abort` (or `aclose`) ends it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+# Guess. No refusal of Grafana's has a page as long as this; who sends more is not Grafana, and is cut.
+ANSWER_LIMIT_BYTES: Final = 65_536
+
+
+class PushStream(trio.abc.Stream):
+    """Wraps `stream` (TLS or plain), which runs over `tcp`.
+
+    Attributes:
+        received: what came before `opened` was called.
+        ended: nothing more will be received before the socket is open.
+        on_end: called when that becomes so.
+    """
+
+    def __init__(
+        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], tcp: trio.SocketStream
+    ) -> None:
+        self._stream = stream
+        self._tcp = tcp
+        self._opening = True
+        self.received = bytearray()
+        self.ended = False
+        self.on_end: Callable[[], None] = lambda: None
+
+    def opened(self) -> None:
+        """The socket is open: keep nothing more, tell nothing more."""
+        self._opening = False
+        self.received.clear()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """See `trio.abc.ReceiveStream`."""
+        with self._watched():
+            data = await self._stream.receive_some(max_bytes)
+        if self._opening:
+            self.received += data
+            if not data or len(self.received) > ANSWER_LIMIT_BYTES:
+                self._end()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `trio.abc.SendStream`."""
+        with self._watched():
+            await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """See `trio.abc.AsyncResource`."""
+        await self._stream.aclose()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        if self._opening:
+            self.ended = True
+            self.on_end()
+
+    def abort(self) -> None:
+        """Cut the TCP connection: what waits in the kernel's buffers is thrown away, the other side sees a reset.
+
+        Grafana would otherwise go on to read, for minutes over a slow line, what will be sent again anyway.
+        """
+        if self._tcp.socket.fileno() != -1:
+            self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._tcp.socket.close()
