@@ -42,6 +42,10 @@ from trio_bridge.unreachable import no_tls, unreachable
 # frame.
 CLOSE_TIMEOUT_S: Final = 2.0
 
+# Guess. Grafana sends no messages on this socket, so nobody needs what comes; the library alone would collect
+# 1 MiB.
+MAX_INBOUND_BYTES: Final = 65_536
+
 
 class PushConnection:
     """Writes messages and pings to one push socket; made by `open_push`."""
@@ -257,6 +261,7 @@ async def _upgrade(
             address.host_header,
             address.path,
             extra_headers=[(b"Authorization", credentials.reveal().encode())],
+            max_message_size=MAX_INBOUND_BYTES,
         )
         wire.opened()
         return socket

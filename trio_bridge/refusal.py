@@ -175,7 +175,7 @@ def closed_socket(code: int, reason: str | None, *, peer: str, secrets: Sequence
             )
         case 1009:
             return SinkError(
-                f"a message was too large for {peer} (1009{said}): a proxy with a limit below 64 KiB?"
+                f"a message on the push socket to {peer} was too large (1009{said}): is a proxy in between?"
             )
         case _:
             return SinkError(f"{peer} closed the push socket ({code}{said}): look at Grafana's log")
