@@ -28,7 +28,7 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 # Grafana: a channel's id is refused to subscribers when it is longer.
 MAX_CHANNEL_BYTES = 160
 
-_NUMBER_TYPES = frozenset({"int2", "int4", "int8", "float4", "float8", "numeric"})
+_NUMBER_TYPES = ("int2", "int4", "int8", "float4", "float8", "numeric")
 _TIME_KINDS: dict[str, TimeKind] = {
     "timestamptz": "timestamptz",
     "timestamp": "timestamp",
