@@ -179,10 +179,12 @@ def test_rule_not_unicode() -> None:
 
 
 def test_rule_missing() -> None:
-    """A column that the row does not have any more is null, and counted."""
+    """A column that the row does not have any more is null (a tag: left out), and counted."""
     row = f"{{{TIME}}}".encode()
     check_word(encode(table({"v": "float8"}), row), '"NaN"', {"missing": 1})
     check_word(encode(table({"v": "text"}), row), '""', {"missing": 1})
+    tagged = table({"v": "float8", "place": "text"}, tags=("place",))
+    check_word(encode(tagged, f'{{{TIME},"v":1.5}}'.encode()), "1.5", {"missing": 1})
 
 
 @pytest.mark.parametrize("value", ['"north"', "null", '""'])
