@@ -102,7 +102,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     Attributes:
         drain_timeout_s: how long a graceful stop may take to send, acknowledge and checkpoint what was read.
         restart_min_s: first wait before a failed route starts again; doubled each time, with jitter.
-        restart_max_s: longest such wait.
+        restart_max_s: longest such wait. Short, because a failed attempt costs little and a dashboard waits for the
+            one that succeeds; refused credentials and a Retry-After wait longer.
         log_format: ``json`` (one object a line) or ``console`` (coloured, for people).
         log_level: least level that is written.
     """

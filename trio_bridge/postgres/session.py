@@ -1,15 +1,16 @@
 """One libpq connection with a poll loop of its own: on the connection's socket and on a wake socket at once.
 
 Made, used and closed by one thread (the listener's). psycopg's `pq` layer is used bare, because its connection object
-cannot be woken and wakes itself ten times a second. Every wait ends at a deadline or at `Wake.abort`. Notifications
-that arrive while a statement runs are kept by libpq and do not make the socket readable again: `notifications` must be
-asked after each statement, before the next wait.
+cannot be woken and wakes itself ten times a second. Every wait ends at `Wake.abort`, or when the server was silent for
+too long: an answer that comes slowly is not silence. Notifications that arrive while a statement runs are kept by libpq
+and do not make the socket readable again: `notifications` must be asked after each statement, before the next wait.
 
 Ends with `close`, which ends the session on the server too. Never reconnects, never retries.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,6 @@ from trio_bridge.handover import Stop, Wake
 CHUNK_ROWS: Final = 256
 """Rows that libpq keeps at a time while a page comes in; bounds the memory of a page of huge rows."""
 
-_READABLE: Final = select.POLLIN | select.POLLERR | select.POLLHUP
 _LOGIN_SIGNS: Final = (
     "authentication failed",
     "no password supplied",
@@ -85,6 +85,9 @@ class Session:
         self._poll.register(pgconn.socket, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
         self._socket = pgconn.socket
+        self._last_words = ""
+        # Outside of a statement Postgres says goodbye in a notice, and closes: the only place where the reason stands.
+        pgconn.notice_handler = self._note
 
     @classmethod
     def connect(cls, conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
@@ -108,7 +111,6 @@ class Session:
             pgconn.finish()
             raise
         pgconn.nonblocking = 1
-        pgconn.notice_handler = None
         return cls(pgconn, wake)
 
     @property
@@ -123,9 +125,9 @@ class Session:
 
     def prepare(self, name: str, statement: str, *, timeout_s: float) -> None:
         """Prepare `statement` under `name`."""
-        deadline = time.monotonic() + timeout_s
-        self._pgconn.send_prepare(name.encode(), statement.encode())
-        for _ in self._results(deadline):
+        with _mapped():
+            self._pgconn.send_prepare(name.encode(), statement.encode())
+        for _ in self._results(timeout_s):
             pass
 
     def run(
@@ -135,27 +137,32 @@ class Session:
 
         The iterator must be exhausted. Raises as `query` does.
         """
-        deadline = time.monotonic() + timeout_s
         values = [None if value is None else value.encode() for value in params]
-        self._pgconn.send_query_prepared(name.encode(), values)
+        with _mapped():
+            self._pgconn.send_query_prepared(name.encode(), values)
         self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
-        return self._results(deadline)
+        return self._results(timeout_s)
 
     def query(
         self, statement: str, params: Sequence[str | None] = (), *, timeout_s: float
     ) -> list[tuple[str | None, ...]]:
         """Run one statement in autocommit and return its rows as text.
 
+        Args:
+            statement: with ``$1``, ``$2``, … for `params`.
+            params: their text forms.
+            timeout_s: longest silence of the server, before and within its answer.
+
         Raises:
             StatementRefused: Postgres answered with an error.
-            ConnectionLost: no answer within `timeout_s`, or the connection broke.
+            ConnectionLost: nothing came for `timeout_s`, or the connection broke.
             Aborted: see there.
         """
-        deadline = time.monotonic() + timeout_s
         values = [None if value is None else value.encode() for value in params]
-        self._pgconn.send_query_params(statement.encode(), values)
+        with _mapped():
+            self._pgconn.send_query_params(statement.encode(), values)
         rows: list[tuple[str | None, ...]] = []
-        for result in self._results(deadline):
+        for result in self._results(timeout_s):
             for row in range(result.ntuples):
                 cells = (result.get_value(row, column) for column in range(result.nfields))
                 rows.append(tuple(None if cell is None else bytes(cell).decode() for cell in cells))
@@ -182,45 +189,59 @@ class Session:
         """End the session, here and on the server."""
         self._pgconn.finish()
 
-    def _results(self, deadline: float) -> Iterator[pq.abc.PGresult]:
+    def _results(self, timeout_s: float) -> Iterator[pq.abc.PGresult]:
         pgconn = self._pgconn
         refused: StatementRefused | None = None
-        self._flush(deadline)
+        self._flush(timeout_s)
+        deadline = time.monotonic() + timeout_s
         while True:
             while pgconn.is_busy():
-                if not self._wait_readable(deadline):
-                    if time.monotonic() >= deadline:
-                        raise ConnectionLost(
-                            "postgres has not answered a statement in time: connection given up"
-                        )
+                if self._wait_readable(deadline):
+                    self._consume()
+                    deadline = time.monotonic() + timeout_s
+                elif time.monotonic() >= deadline:
+                    raise ConnectionLost(
+                        f"postgres has been silent for {timeout_s:g} s in a statement: connection given up"
+                    )
+                else:
                     self._wake.swallow()
-                    continue
-                self._consume()
             result = pgconn.get_result()
             if result is None:
                 break
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 refused = refused or _refusal(result)
+                # libpq makes the end of the connection an error of the statement, and would report it once more.
+                self._last_words = str(refused)
             elif result.status in _ROWS:
                 yield result
+                # The time that the caller took with these rows was not the server's.
+                deadline = time.monotonic() + timeout_s
+        if pgconn.status == pq.ConnStatus.BAD:
+            raise self._lost("the server closed it")
         if refused is not None:
-            if pgconn.status == pq.ConnStatus.BAD:
-                raise ConnectionLost(str(refused))
+            self._last_words = ""
             raise refused
 
-    def _flush(self, deadline: float) -> None:
-        try:
-            while self._pgconn.flush():
-                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
-                try:
-                    if self._wait_readable(deadline):
-                        self._consume()
-                finally:
-                    self._poll.modify(self._socket, select.POLLIN)
-                if time.monotonic() >= deadline:
-                    raise ConnectionLost("postgres takes nothing in: connection given up")
-        except psycopg.OperationalError as error:
-            raise ConnectionLost(_sentence(error)) from None
+    def _flush(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self._flush_some():
+            self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+            try:
+                ready = self._wait_readable(deadline)
+            finally:
+                self._poll.modify(self._socket, select.POLLIN)
+            if ready:
+                self._consume()
+            elif time.monotonic() >= deadline:
+                raise ConnectionLost(
+                    f"postgres has taken nothing in for {timeout_s:g} s: connection given up"
+                )
+            else:
+                self._wake.swallow()
+
+    def _flush_some(self) -> bool:
+        with _mapped():
+            return self._pgconn.flush() != 0
 
     def _wait_readable(self, until: float) -> bool:
         """Whether the connection's socket has something; False when woken or at `until`."""
@@ -233,7 +254,25 @@ class Session:
         try:
             self._pgconn.consume_input()
         except psycopg.OperationalError as error:
-            raise ConnectionLost(_sentence(error)) from None
+            raise self._lost(_first_line(error)) from None
+        # Makes libpq look at what has come, so that a goodbye is noted before the socket's end hides it.
+        self._pgconn.is_busy()
+
+    def _note(self, notice: pq.abc.PGresult) -> None:
+        if notice.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in (b"FATAL", b"PANIC"):
+            self._last_words = str(_refusal(notice))
+
+    def _lost(self, reason: str) -> ConnectionLost:
+        return ConnectionLost(f"lost the connection to postgres: {self._last_words or reason}")
+
+
+@contextlib.contextmanager
+def _mapped() -> Iterator[None]:
+    """Sending fails only when the connection is gone."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise ConnectionLost(f"lost the connection to postgres: {_first_line(error)}") from None
 
 
 def _check(wake: Wake) -> None:
@@ -242,30 +281,40 @@ def _check(wake: Wake) -> None:
 
 
 def _finish_connecting(pgconn: pq.abc.PGconn, wake: Wake, deadline: float) -> None:
+    # PostgreSQL manual, PQconnectPoll: begin as if it had asked to write. Asked at once, libpq takes a connection that
+    # is still on its way for made, and then blocks in its own wait, where nothing of ours could end it.
+    state: int = pq.PollingStatus.WRITING
     while True:
-        if pgconn.status == pq.ConnStatus.BAD:
+        if pgconn.status == pq.ConnStatus.BAD or state == pq.PollingStatus.FAILED:
             raise _connect_failure(pgconn)
-        state = pgconn.connect_poll()
         if state == pq.PollingStatus.OK:
             return
-        if state == pq.PollingStatus.FAILED:
-            raise _connect_failure(pgconn)
-        poll = select.poll()
         # libpq may change its socket between two steps.
-        poll.register(pgconn.socket, select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT)
+        socket = pgconn.socket
+        poll = select.poll()
+        poll.register(socket, select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT)
         poll.register(wake, select.POLLIN)
         _check(wake)
         ready = dict(poll.poll(_milliseconds_to(deadline)))
         _check(wake)
-        if pgconn.socket not in ready:
-            if time.monotonic() >= deadline:
-                raise SourceError(f"postgres at {_where(pgconn)} did not let us in within the time given")
+        if socket in ready:
+            state = pgconn.connect_poll()
+        elif time.monotonic() >= deadline:
+            raise SourceError(f"postgres at {_where(pgconn)} did not let us in within the time given")
+        else:
             wake.swallow()
 
 
 def _connect_failure(pgconn: pq.abc.PGconn) -> SourceError:
-    text = " ".join(bytes(pgconn.error_message).decode("utf-8", "replace").split())
     # libpq gives no SQLSTATE for a failed connection: the text is all there is.
+    text = " ".join(bytes(pgconn.error_message).decode("utf-8", "replace").split())
+    if "unrecognized configuration parameter" in text:
+        return LoginRefused(f"postgres does not know a setting of ours, it must be 14 or newer: {text}")
+    if "unsupported startup parameter" in text:
+        return LoginRefused(
+            "a connection pooler is in the way, which would lose notifications and locks: "
+            f"give the address of postgres itself: {text}"
+        )
     if any(sign in text for sign in _LOGIN_SIGNS):
         return LoginRefused(f"postgres refused the login: {text}")
     return SourceError(f"cannot connect to postgres: {text}")
@@ -280,8 +329,9 @@ def _refusal(result: pq.abc.PGresult) -> StatementRefused:
     )
 
 
-def _sentence(error: psycopg.Error) -> str:
-    return "lost the connection to postgres: " + " ".join(str(error).split())
+def _first_line(error: psycopg.Error) -> str:
+    # The first line is the server's or the kernel's word; libpq's guesses follow.
+    return str(error).removeprefix("consuming input failed: ").partition("\n")[0].strip()
 
 
 def _where(pgconn: pq.abc.PGconn) -> str:

@@ -1,0 +1,111 @@
+"""The bridge under test: in this process, where its mode can be flipped, or as a process, which can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from trio_bridge.config.settings import (
+    GrafanaSettings,
+    PostgresSettings,
+    RouteSettings,
+    ServiceSettings,
+    Settings,
+)
+from trio_bridge.live.server import LiveServer
+from trio_bridge.secret import Secret
+from trio_bridge.service import Service, run_service
+
+
+def settings_for(dsn: str, live: LiveServer, *routes: RouteSettings, interval_ms: int = 100) -> Settings:
+    """Settings that send `routes` from `dsn` to `live`."""
+    return Settings(
+        postgres=PostgresSettings(dsn=dsn),
+        grafana=GrafanaSettings(url=live.url, token=Secret(live.token), message_interval_ms=interval_ms),
+        route=routes,
+        service=ServiceSettings(drain_timeout_s=20.0),
+    )
+
+
+@asynccontextmanager
+async def running_bridge(settings: Settings) -> AsyncIterator[Service]:
+    """The service in this process; left, it is drained, and what is left of its books must balance."""
+    async with trio.open_nursery() as nursery:
+        service: Service = await nursery.start(run_service, settings)
+        yield service
+        service.stop.set()
+    for route in service.routes:
+        statistics = route.ledger.statistics()
+        assert statistics.balanced, statistics
+
+
+class BridgeProcess:
+    """``python -m trio_bridge run`` with an environment of its own; *owns* the process."""
+
+    def __init__(self, dsn: str, live: LiveServer, directory: Path, **route: str) -> None:
+        self._log = directory / "bridge.log"
+        self._environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("TRIO_BRIDGE_")
+        } | {
+            "TRIO_BRIDGE_POSTGRES_DSN": dsn,
+            "TRIO_BRIDGE_GRAFANA_URL": live.url,
+            "TRIO_BRIDGE_GRAFANA_TOKEN": live.token,
+            **{f"TRIO_BRIDGE_{key.upper()}": value for key, value in route.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it; does not wait until it works."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "trio_bridge", "run"], env=self._environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """As the kernel would: no time for anything."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    async def terminate(self, limit_s: float = 30) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        with trio.fail_after(limit_s):
+            while self._process.poll() is None:
+                await trio.sleep(0.01)
+        return self._process.returncode
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def rss_kib(self) -> int:
+        """Resident memory now."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise AssertionError("the process has no VmRSS")
+
+    def cpu_s(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def log(self) -> list[dict[str, object]]:
+        """Its log so far, a record a line."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]

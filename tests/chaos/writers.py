@@ -1,0 +1,180 @@
+"""Writers that use whatever SQL a program may use, at random and reproducibly by seed.
+
+Each runs in a thread with a connection of its own and keeps no books: the table says what was committed. A writer that
+loses its connection (a crash is part of the game) connects again; any other error is a failure of the run, because the
+bridge must never make a writer fail.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import psycopg
+
+TABLE = "public.chaos"
+PARTITIONS = 2
+
+SCHEMA = f"""
+CREATE SEQUENCE public.chaos_id CACHE 20;
+CREATE TABLE {TABLE} (
+    id bigint NOT NULL DEFAULT nextval('public.chaos_id'),
+    part smallint NOT NULL,
+    "timestamp" timestamptz NOT NULL DEFAULT clock_timestamp(),
+    value double precision,
+    note text,
+    PRIMARY KEY (id, part)
+) PARTITION BY LIST (part);
+CREATE TABLE public.chaos_0 PARTITION OF {TABLE} FOR VALUES IN (0);
+CREATE TABLE public.chaos_1 PARTITION OF {TABLE} FOR VALUES IN (1);
+"""
+
+INSERT = f"INSERT INTO {TABLE} (part, value, note) VALUES (%s, %s, %s)"
+
+
+class Writer(threading.Thread):
+    """One of the writers.
+
+    Args:
+        dsn: of a superuser (one of the acts needs ``session_replication_role``).
+        seed: decides everything it does.
+        bulk_rows: least and most rows of a COPY.
+        pause_s: longest pause between two acts.
+    """
+
+    def __init__(self, dsn: str, seed: int, *, bulk_rows: tuple[int, int], pause_s: float) -> None:
+        super().__init__(name=f"writer {seed}", daemon=True)
+        self.acts: Counter[str] = Counter()
+        self.failure: BaseException | None = None
+        self.reconnects = 0
+        self.slowest_commit_s = 0.0
+        self._dsn = dsn
+        self._random = random.Random(seed)
+        self._bulk_rows = bulk_rows
+        self._pause_s = pause_s
+        self._ending = threading.Event()
+
+    def stop(self) -> None:
+        """After the act under way."""
+        self._ending.set()
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                with psycopg.connect(self._dsn, autocommit=True, application_name="writer") as connection:
+                    self._write(connection)
+            except psycopg.OperationalError:
+                # The server was restarted or crashed, which is not the bridge's doing.
+                self.reconnects += 1
+                self._ending.wait(0.05)
+            except BaseException as error:
+                self.failure = error
+                return
+
+    def _write(self, connection: psycopg.Connection) -> None:
+        acts: list[Callable[[psycopg.Connection], None]] = [
+            self._single, self._single, self._single, self._multi_row, self._savepoint, self._rollback,
+            self._exception_block, self._on_conflict, self._slow, self._wide, self._replica, self._partition,
+            self._copy,
+        ]  # fmt: skip
+        weights = [4, 4, 4, 4, 3, 2, 2, 2, 1, 1, 1, 2, 0.15]
+        while not self._ending.is_set():
+            (act,) = self._random.choices(acts, weights)
+            began = time.monotonic()
+            act(connection)
+            if act not in (self._slow, self._copy):
+                self.slowest_commit_s = max(self.slowest_commit_s, time.monotonic() - began)
+            self.acts[act.__name__.lstrip("_")] += 1
+            self._ending.wait(self._random.uniform(0, self._pause_s))
+
+    def _row(self, note: str | None = None) -> tuple[int, float | None, str]:
+        value = None if self._random.random() < 0.02 else self._random.uniform(-1e6, 1e6)
+        text = (
+            note
+            if note is not None
+            else self._random.choice(["", "a", "NaN?", 'q"\\', "line\nbreak", "é√", " =,"])
+        )
+        return self._random.randrange(PARTITIONS), value, text
+
+    def _single(self, connection: psycopg.Connection) -> None:
+        connection.execute(INSERT, self._row())
+
+    def _multi_row(self, connection: psycopg.Connection) -> None:
+        rows = [self._row() for _ in range(self._random.randint(2, 60))]
+        values = ", ".join(["(%s, %s, %s)"] * len(rows))
+        connection.execute(
+            f"INSERT INTO {TABLE} (part, value, note) VALUES {values}",
+            [cell for row in rows for cell in row],
+        )
+
+    def _savepoint(self, connection: psycopg.Connection) -> None:
+        with connection.transaction():
+            connection.execute(INSERT, self._row())
+            for _ in range(self._random.randint(1, 3)):
+                with connection.transaction(force_rollback=self._random.random() < 0.5):
+                    connection.execute(INSERT, self._row("in a savepoint"))
+            connection.execute(INSERT, self._row())
+
+    def _rollback(self, connection: psycopg.Connection) -> None:
+        with connection.transaction(force_rollback=True):
+            connection.execute(INSERT, self._row("never to be seen"))
+
+    def _exception_block(self, connection: psycopg.Connection) -> None:
+        connection.execute(
+            f"""
+            DO $$ BEGIN
+                INSERT INTO {TABLE} (part, value, note) VALUES (0, 1, 'before the block');
+                BEGIN
+                    INSERT INTO {TABLE} (part, value, note) VALUES (0, 2, 'never to be seen');
+                    RAISE EXCEPTION 'no';
+                EXCEPTION WHEN raise_exception THEN
+                    INSERT INTO {TABLE} (part, value, note) VALUES (1, 3, 'in the handler');
+                END;
+            END $$
+            """
+        )
+
+    def _on_conflict(self, connection: psycopg.Connection) -> None:
+        connection.execute(
+            f"""
+            INSERT INTO {TABLE} (id, part, value, note)
+            SELECT max(id), 0, 0, 'never to be seen' FROM {TABLE} WHERE part = 0 HAVING max(id) IS NOT NULL
+            ON CONFLICT DO NOTHING
+            """
+        )
+        connection.execute(INSERT + " ON CONFLICT DO NOTHING", self._row())
+
+    def _slow(self, connection: psycopg.Connection) -> None:
+        with connection.transaction():
+            connection.execute(INSERT, self._row())
+            self._ending.wait(self._random.uniform(0.2, 1.0))
+            connection.execute(INSERT, self._row())
+
+    def _wide(self, connection: psycopg.Connection) -> None:
+        connection.execute(INSERT, self._row("é" * 4500))
+
+    def _replica(self, connection: psycopg.Connection) -> None:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(INSERT, self._row("no trigger fired"))
+        connection.execute("SET session_replication_role = origin")
+
+    def _partition(self, connection: psycopg.Connection) -> None:
+        part, value, note = self._row()
+        connection.execute(
+            f"INSERT INTO {TABLE}_{part} (part, value, note) VALUES (%s, %s, %s)",
+            (part, value, note),
+        )
+
+    def _copy(self, connection: psycopg.Connection) -> None:
+        rows = self._random.randint(*self._bulk_rows)
+        part = self._random.randrange(PARTITIONS)
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY {TABLE} (part, value, note) FROM STDIN") as copy,
+        ):
+            line = f"{part}\t1.5\tbulk\n" * 1000
+            for _ in range(rows // 1000):
+                copy.write(line)
