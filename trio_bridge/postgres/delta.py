@@ -13,12 +13,18 @@ from typing import Final
 from psycopg import pq, sql
 
 from trio_bridge.config.names import TableName
-from trio_bridge.errors import SourceError
+from trio_bridge.errors import ConfigError, SourceError
 from trio_bridge.position import Position, RowMark, Snapshot, Span
-from trio_bridge.postgres.queries import compose, raw, without_comments
+from trio_bridge.postgres.queries import raw, statement
 
 PAGE_ROWS: Final = 2_000
 """Most rows of a page. Measured: 4 to 5 ms a page, flat over a million rows."""
+
+FIRST_PAGE_ROWS: Final = 16
+"""Rows of the first page, and least of any: nothing is known of their size yet, and Postgres must build them all."""
+
+GROWTH: Final = 16
+"""How much larger than the last one a page may be: 16, 256, 2,000. Guess."""
 
 PAGE_BYTES: Final = 1 << 20
 """Bytes of row text after which the rest of a page is left to the next one; keeps memory flat for wide rows."""
@@ -64,11 +70,15 @@ class DeltaReader:
 
     def __init__(self, table: TableName, key: Key, columns: Iterable[str]) -> None:
         self._key = key
-        self._limit = PAGE_ROWS
+        self._limit = FIRST_PAGE_ROWS
         self.statements = {span: _statement(span, table, key, tuple(columns)) for span in Span}
 
     def params(self, position: Position) -> list[str | None]:
-        """What to bind for the page after `position`."""
+        """What to bind for the page after `position`.
+
+        Raises:
+            ConfigError: it names a row by another primary key than the table has now.
+        """
         params: list[str | None] = [
             None if position.target is None else str(position.target),
             str(self._limit),
@@ -77,6 +87,11 @@ class DeltaReader:
             params.append("{" + ",".join(map(str, position.snapshot.xip)) + "}")
             params.append(str(position.snapshot.xmax))
         if position.after is not None:
+            if len(position.after.key) != len(self._key.columns):
+                raise ConfigError(
+                    "the primary key was changed in the middle of a delta: set target, after_txid and after_key of "
+                    "the checkpoint to NULL in trio_bridge.checkpoint (repeats the rows of that delta)"
+                )
             params += [str(position.after.txid), *position.after.key]
         return params
 
@@ -94,35 +109,39 @@ class DeltaReader:
         asked, cut = self._limit, False
         width = len(self._key.columns)
         for result in results:
-            first = 0
             get = result.get_value
+            first = 0
             if target is None:
                 target = Snapshot.parse(_text(get(0, width + 1)))
                 first = 1
-            count = result.ntuples
-            if first == count:
+            end = result.ntuples
+            for row in range(first, end):
+                if size >= PAGE_BYTES:
+                    # Read off the wire and forgotten: the next page asks for fewer.
+                    cut, end = True, row
+                    break
+                text = get(row, width + 1)
+                # A row that was too large to be fetched cost Postgres at least that much.
+                size += MAX_ROW_BYTES if text is None else len(text)
+                rows.append(text)
+            if first == end:
                 continue
-            if size >= PAGE_BYTES:
-                # Read off the wire and forgotten: the next page asks for fewer.
-                cut = True
-                continue
-            chunk = [get(row, width + 1) for row in range(first, count)]
-            size += sum(len(text) for text in chunk if text is not None)
-            rows += chunk
             if width == 1:
-                keys += [_text(get(row, 1)) for row in range(first, count)]
+                keys += [_text(get(row, 1)) for row in range(first, end)]
             else:
                 keys += [
-                    ", ".join(_text(get(row, 1 + part)) for part in range(width))
-                    for row in range(first, count)
+                    ", ".join(_text(get(row, 1 + part)) for part in range(width)) for row in range(first, end)
                 ]
-            end = count - 1
-            last = RowMark(int(_text(get(end, 0))), tuple(_text(get(end, 1 + part)) for part in range(width)))
+            mark = end - 1
+            last = RowMark(
+                int(_text(get(mark, 0))), tuple(_text(get(mark, 1 + part)) for part in range(width))
+            )
         if target is None:
             raise SourceError("the delta returned no snapshot")
         more = cut or len(rows) >= asked
         if rows:
-            self._limit = max(16, min(PAGE_ROWS, PAGE_BYTES * len(rows) // max(size, 1)))
+            fitting = PAGE_BYTES * len(rows) // max(size, 1)
+            self._limit = max(FIRST_PAGE_ROWS, min(PAGE_ROWS, GROWTH * asked, fitting))
         return Delta(rows, keys, position.advanced(target, last, more=more), more, target.xmin)
 
 
@@ -141,30 +160,28 @@ def _statement(span: Span, table: TableName, key: Key, columns: tuple[str, ...])
     after += [f"${first_after + 1 + number}::{type_name}" for number, type_name in enumerate(key.types)]
     beyond = raw("(d.txid, {key}) > ({after})").format(key=named, after=raw(", ".join(after)))
     limit = raw("$2::bigint")
-    rows = raw("(SELECT txid, {columns} FROM {table})").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, dict.fromkeys((*key.columns, *columns)))),
+    rows = raw("(SELECT {columns} FROM {table})").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, dict.fromkeys(("txid", *key.columns, *columns)))),
         table=sql.Identifier(table.schema, table.name),
     )
     if span is Span.AHEAD:
-        scans = [compose("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=beyond)]
+        scans = [statement("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=beyond)]
     else:
         within = raw("AND {beyond}").format(beyond=beyond) if span is Span.IN_FLIGHT else sql.SQL("")
         from_xmax = raw("d.txid >= $4::xid8")
         scans = [
-            compose(
+            statement(
                 "queries/scan_in_flight",
                 key=named, rows=rows, limit=limit, beyond=within, xip=raw("$3::xid8[]"),
             ),
-            compose("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=from_xmax),
+            statement("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=from_xmax),
         ]  # fmt: skip
-    return without_comments(
-        compose(
-            "queries/delta",
-            no_key=raw(", ".join("NULL::text" for _ in key.columns)),
-            key_text=raw(", ".join(f"q.k{number}::text" for number in range(len(key.columns)))),
-            key_names=names,
-            max_row_bytes=sql.Literal(MAX_ROW_BYTES),
-            scans=raw("\nUNION ALL\n".join(without_comments(scan) for scan in scans)),
-            limit=limit,
-        )
+    return statement(
+        "queries/delta",
+        no_key=raw(", ".join("NULL::text" for _ in key.columns)),
+        key_text=raw(", ".join(f"q.k{number}::text" for number in range(len(key.columns)))),
+        key_names=names,
+        max_row_bytes=sql.Literal(MAX_ROW_BYTES),
+        scans=raw("\nUNION ALL\n".join(scans)),
+        limit=limit,
     )
