@@ -18,6 +18,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Ping
 
 import trio_bridge.sender
+import trio_bridge.window
 from tests.raw_peer import accept, listen
 from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import CredentialsRefused, SinkError
@@ -460,6 +461,18 @@ async def test_a_message_that_cannot_be_written(nursery):
         await rig.run()
     go_on.set()
     assert rig.ledger.statistics().messages == 0
+
+
+async def test_a_slow_line(live, monkeypatch):
+    """A line that needs longer than a ping's deadline for the whole cap is not cut: less is sent at a time."""
+    monkeypatch.setattr(trio_bridge.window, "SLOW_S", 0.1)
+    monkeypatch.setattr(trio_bridge.window, "PROMPT_S", 0.05)
+    live.faults.bytes_per_s = 150_000
+    async with running(live, ack_timeout_s=1.0) as rig:
+        with trio.move_on_after(3.0):
+            while True:
+                await rig.send(40, padding=2_000)
+        assert rig.feedback.acked_mark >= 3
 
 
 async def test_messages_that_nobody_expects(live):

@@ -31,6 +31,7 @@ from trio_bridge.one_failure import one_failure
 from trio_bridge.pace import MAX_MESSAGE_BYTES, Message, Outbox
 from trio_bridge.push import PushConnection
 from trio_bridge.records import Batch
+from trio_bridge.window import Window
 
 # One full message: while it is written the next batch is taken in, and what waits beyond it waits in the
 # channel, then in the table.
@@ -66,7 +67,7 @@ async def run_sender(
         connect: opens the push socket (`trio_bridge.push.open_push` with its arguments).
         interval_s: least time between two messages that are not full, seconds; 0: none.
         ack_timeout_s: a ping unanswered, or a message unwritten, for so long: the connection is dead.
-        max_unacked_bytes: nothing is written while so much is not acknowledged.
+        max_unacked_bytes: nothing is written while so much is not acknowledged (less over a slow line).
         feedback: told what can be taken, what is sent, what is acknowledged.
         ledger: told every message and every acknowledged row.
         log: one line when connected.
@@ -110,7 +111,7 @@ class _Sender:
     ) -> None:
         self._connection = connection
         self._ack_timeout_s = ack_timeout_s
-        self._max_unacked_bytes = max_unacked_bytes
+        self._window = Window(max_unacked_bytes)
         self._feedback = feedback
         self._ledger = ledger
         self._log = log
@@ -160,7 +161,7 @@ class _Sender:
             due_at = self._outbox.due_at(now)
             if self._ended and due_at == math.inf and self._in_flight.settled:
                 return
-            if self._in_flight.unacknowledged_bytes >= self._max_unacked_bytes:
+            if self._in_flight.unacknowledged_bytes >= self._window.bytes:
                 due_at = math.inf
             if due_at <= now or (self._ended and due_at < math.inf):
                 await self._write(self._outbox.take(now))
@@ -194,6 +195,7 @@ class _Sender:
     async def _ping(self) -> None:
         ping = self._in_flight.ping(trio.current_time())
         await self._connection.ping(ping.payload)
+        self._window.answered_after(trio.current_time() - ping.asked_at)
         self._acknowledge(ping)
 
     def _acknowledge(self, ping: Ping) -> None:
@@ -251,7 +253,7 @@ class _Sender:
         busy = (
             self._ended
             or self._outbox.due_at(0.0) < math.inf
-            or self._in_flight.unacknowledged_bytes >= self._max_unacked_bytes
+            or self._in_flight.unacknowledged_bytes >= self._window.bytes
         )
         free_at = math.inf if busy else max(self._outbox.next_at, self._connected_at) + self._clock_offset_s
         self._feedback.can_take_from(free_at)
