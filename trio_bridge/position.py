@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from trio_bridge.errors import SourceError
 
@@ -39,12 +40,19 @@ class Snapshot:
         """
         try:
             xmin, xmax, xip = text.split(":")
-            snapshot = cls(int(xmin), int(xmax), tuple(int(xid) for xid in xip.split(",") if xid))
+            snapshot = cls(int(xmin), int(xmax), tuple(map(int, xip.split(","))) if xip else ())
         except ValueError:
             raise SourceError(f"not a pg_snapshot: {text[:80]!r}") from None
-        if not 0 < snapshot.xmin <= snapshot.xmax:
+        # The comparison of texts finds what `int` forgives: blanks, signs, underscores, other digits.
+        if not snapshot._is_ordered or str(snapshot) != text:
             raise SourceError(f"not a pg_snapshot: {text[:80]!r}")
         return snapshot
+
+    @property
+    def _is_ordered(self) -> bool:
+        rising = all(lower < higher for lower, higher in pairwise(self.xip))
+        within = all(self.xmin <= xid < self.xmax for xid in self.xip)
+        return 0 < self.xmin <= self.xmax and rising and within
 
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
