@@ -143,7 +143,8 @@ class Pulse:
         self._bell = True
         self._bells.extend([now] * min(bells, self._too_many))
         self._forget_before(now - self._window_s)
-        if self._holds_gate and len(self._bells) >= self._too_many:
+        # In poll mode the gate may still be ours for a moment: its bells move nothing any more.
+        if self.mode is not Mode.POLL and len(self._bells) >= self._too_many:
             self._move(Event.BUSY, now)
 
     def delta_done(self, now: float, *, rows: int, more: bool, horizon: int, bells: int) -> None:
@@ -156,8 +157,10 @@ class Pulse:
             horizon: xmin of its snapshot: every transaction below has ended.
             bells: notifications that arrived while it ran; it may have missed what they announced.
         """
-        announced = self._bell or bells > 0
-        self._bell = False
+        # A further page shows no more than the first one's snapshot: it needs no bell of its own, and answers none.
+        further = self._more
+        announced = further or self._bell or bells > 0
+        self._bell = further and self._bell
         self._delta_at = self._statement_at = now
         self._more = more
         self._deltas.append((now, rows == 0))
@@ -216,6 +219,7 @@ class Pulse:
         if self.mode is Mode.POLL:
             self._since = -math.inf
             self._gate_retry_at = now
+            self._bells.clear()
             self._deltas.clear()
             self._deltas.extend([(now, True)] * 2)
         else:
@@ -232,14 +236,12 @@ class Pulse:
         save_at = self._saved_at + CHECKPOINT_INTERVAL_S if demand.acked_mark > self._saved_mark else math.inf
         if now >= save_at:
             return Decision(Act.CHECKPOINT)
-        pull_at = self._pull_at(demand)
-        delta_at = max(pull_at, self._wanted_at())
+        delta_at = max(self._pull_at(demand), self._wanted_at())
         if now >= delta_at:
             return Decision(Act.DELTA)
         heartbeat_at = self._statement_at + self._heartbeat_s
         if now >= heartbeat_at:
-            # The delta is the better heartbeat, but it may only run when its rows can be sent.
-            return Decision(Act.DELTA if now >= pull_at else Act.HEARTBEAT)
+            return Decision(Act.HEARTBEAT)
         if self._is_quiet(now):
             return Decision(Act.TAKE_GATE)
         return Decision(Act.WAIT, min(save_at, delta_at, heartbeat_at))
@@ -261,13 +263,15 @@ class Pulse:
             return Decision(Act.FREE_GATE)
         if demand.acked_mark == self._last_mark == self._saved_mark:
             return Decision(Act.STOP)
-        retry_at = self._saved_at + CHECKPOINT_INTERVAL_S if self._save_failed else now
-        if demand.acked_mark == self._last_mark and now >= retry_at:
+        save_at = math.inf
+        if demand.acked_mark == self._last_mark:
+            save_at = self._saved_at + CHECKPOINT_INTERVAL_S if self._save_failed else now
+        if now >= save_at:
             return Decision(Act.CHECKPOINT)
         heartbeat_at = self._statement_at + self._heartbeat_s
         if now >= heartbeat_at:
             return Decision(Act.HEARTBEAT)
-        return Decision(Act.WAIT, heartbeat_at)
+        return Decision(Act.WAIT, min(save_at, heartbeat_at))
 
     def _pull_at(self, demand: Demand) -> float:
         """From when the sender can use rows."""
@@ -281,15 +285,23 @@ class Pulse:
         if self._more:
             return -math.inf
         if self.mode is Mode.POLL:
-            return self._delta_at + self._interval_s
-        if self.mode is Mode.ARMING:
-            return self._delta_at + ARMING_GAP_S
-        return self._delta_at + MIN_GAP_S if self._bell else math.inf
+            gap_s = self._interval_s
+        elif self.mode is Mode.ARMING:
+            gap_s = ARMING_GAP_S
+        else:
+            gap_s = MIN_GAP_S if self._bell else math.inf
+        # Counted from the last delta: other statements prove that the connection lives, but find no rows.
+        return self._delta_at + min(gap_s, self._heartbeat_s)
 
     def _is_quiet(self, now: float) -> bool:
         if not self._may_ring or self.mode is not Mode.POLL or self._more or now < self._gate_retry_at:
             return False
         if now - self._since < self._window_s:
+            return False
+        # While the sender takes nothing no delta runs, and what the last ones found says nothing about now.
+        self._forget_before(now - self._window_s)
+        # The gate is free and still it rings: somebody forges bells, and would drive us out again at once.
+        if len(self._bells) >= self._too_many:
             return False
         empty = sum(1 for _, was_empty in self._deltas if was_empty)
         return len(self._deltas) >= 2 and 2 * empty >= len(self._deltas)
