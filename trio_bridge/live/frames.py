@@ -23,8 +23,10 @@ Cell = float | bool | str | None
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 # Go's %v writes a float with an exponent from 1e6 on and below 1e-4, with the shortest digits in either form.
-_GO_EXPONENT_FROM = 1e6
-_GO_EXPONENT_BELOW = 1e-4
+_GO_TEXT_EXPONENT_FROM = 1e6
+_GO_TEXT_EXPONENT_BELOW = 1e-4
+_GO_JSON_EXPONENT_FROM = 1e21
+_EXACT_BELOW = 2.0**53
 
 
 class UnknownFormat(ValueError):
@@ -71,12 +73,20 @@ class Frame(NamedTuple):
         if schema:
             parts.append(f'"schema":{_json(self.schema())}')
         if data:
-            parts.append(f'"data":{_NOT_UTF8.sub("�", _json({"values": self.values}))}')
+            values = [[_shown(cell) for cell in cells] for cells in self.values]
+            parts.append(f'"data":{_NOT_UTF8.sub("�", _json({"values": values}))}')
         return f"{{{','.join(parts)}}}".encode("utf-8", "surrogateescape")
 
     def schema(self) -> dict[str, Any]:
         """The schema as JSON types."""
         return {"name": self.name, "fields": [_field(column) for column in self.columns]}
+
+
+def _shown(cell: Any) -> Any:
+    """A whole number below 1e21 is written with its shortest digits and zeros instead of an exponent, as Go does."""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < _GO_JSON_EXPONENT_FROM and cell:
+        return int(cell) if abs(cell) < _EXACT_BELOW else int(Decimal(repr(cell)))
+    return cell
 
 
 def _json(value: Any) -> str:
@@ -116,7 +126,8 @@ class _Table:
 
     def add(self, point: Point) -> None:
         row = len(self.times)
-        self.labels.append(", ".join(f"{key}={point.tags[key]}" for key in _sorted(point.tags)))
+        tags = point.tags
+        self.labels.append(", ".join(f"{key}={tags[key]}" for key in _sorted(tags)) if tags else "")
         self.times.append(_milliseconds(point.time_ns))
         fields = point.fields
         columns = self.columns
@@ -205,7 +216,7 @@ def _go_text(value: Value) -> str:
         return "true" if value else "false"
     if not isinstance(value, float):
         return str(value)
-    if value == 0 or _GO_EXPONENT_BELOW <= abs(value) < _GO_EXPONENT_FROM:
+    if value == 0 or _GO_TEXT_EXPONENT_BELOW <= abs(value) < _GO_TEXT_EXPONENT_FROM:
         return repr(value).removesuffix(".0")
     mantissa, exponent = f"{Decimal(repr(value)).normalize():e}".split("e")
     return f"{mantissa}e{exponent[0]}{exponent[1:]:0>2}"

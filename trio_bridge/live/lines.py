@@ -3,7 +3,8 @@ r"""Turns the bytes of one message into points, exactly as strictly as the parse
 The grammar is version 1 of InfluxData's line protocol (Go package ``github.com/influxdata/line-protocol``, a state
 machine over bytes) as Grafana's Live push handlers use it. One bad line makes the whole message bad. What the machine
 accepts beyond the specification is accepted here as well: a vertical tab or a form feed as a separator, a single CR at
-the very end, line feeds inside strings.
+the very end, line feeds inside strings. One accident is not imitated: after a lone backslash at the end of a message,
+where a measurement should stand, the machine copies whatever point it read last; here that is a bad line.
 
 The text is decoded as UTF-8 with ``surrogateescape``: every rule concerns ASCII characters only, so a byte that is not
 UTF-8 passes through names and strings as one lone surrogate, and what it becomes is decided where frames are encoded.

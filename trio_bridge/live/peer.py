@@ -7,7 +7,7 @@ nothing; the server opens and closes the stream. Ends when `request` returns Non
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -121,11 +121,20 @@ class Peer:
         await self._send(h11.EndOfMessage())
 
     async def answer_events(self, events: AsyncIterator[str]) -> None:
-        """Sends `events` as server-sent events until they end or the peer is gone; each is one line of text."""
+        """Sends `events` as server-sent events until they end or the peer is gone, then closes them.
+
+        Args:
+            events: one line of text each.
+        """
         headers = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
         await self._send(h11.Response(status_code=200, headers=headers))
-        async for event in events:
-            await self._send(h11.Data(data=f"data: {event}\n\n".encode()))
+        try:
+            async for event in events:
+                await self._send(h11.Data(data=f"data: {event}\n\n".encode()))
+        finally:
+            # An iterator need not be a generator, but a generator left open is finalized at a time of its own.
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
         await self._send(h11.EndOfMessage())
 
     def next(self) -> bool:

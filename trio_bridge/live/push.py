@@ -70,6 +70,8 @@ class PushConnection:
             arrived_s = time.monotonic()
             for event in events:
                 await faults.wait_reading()
+                if self._socket.is_cut:
+                    return
                 await self._handle(event, arrived_s)
             if self._socket.closed:
                 return

@@ -59,8 +59,8 @@ class _PushSink:
     async def settle(self) -> None:
         await trio.lowlevel.checkpoint()
         if self._server.channels.subscriptions:
-            # The publication woke the subscribers' writers for the turn of the scheduler that the first checkpoint
-            # ended in, before or after us; after a second one each has tried to send.
+            # The publication made the subscribers' writers runnable in the same turn of the scheduler as this task,
+            # and the order within a turn is random: only after another turn has each of them tried to send.
             await trio.lowlevel.checkpoint()
 
 

@@ -67,6 +67,7 @@ class Socket:
 
     Attributes:
         closed: nothing more will come in, and what goes out goes nowhere.
+        is_cut: we ended it without a word; what had come in before does not count either.
     """
 
     def __init__(self, stream: trio.SocketStream, *, message_limit: int) -> None:
@@ -75,6 +76,7 @@ class Socket:
         self._writing = trio.Lock()
         self._fragments: list[bytes] = []
         self.closed = False
+        self.is_cut = False
 
     async def accept(self, request: bytes) -> list[Message | Ping | Pong]:
         """Answers the handshake that `request` starts with and returns the events behind it.
@@ -83,13 +85,14 @@ class Socket:
             HandshakeRefused: `request` is no WebSocket handshake.
         """
         self._protocol.receive_data(request)
-        handshake, *events = self._protocol.events_received()
-        assert isinstance(handshake, Request)
-        self._protocol.send_response(self._protocol.accept(handshake))
+        events = self._protocol.events_received()
+        for handshake in events[:1]:
+            assert isinstance(handshake, Request)
+            self._protocol.send_response(self._protocol.accept(handshake))
         await self._flush()
         if self._protocol.state is not State.OPEN:
             raise HandshakeRefused
-        return await self._digested(events)
+        return await self._digested(events[1:])
 
     async def receive(self, max_bytes: int) -> list[Message | Ping | Pong]:
         """The next events, in their order; an empty list if no frame is whole yet or the connection is closed."""
@@ -135,7 +138,7 @@ class Socket:
 
     def cut(self, *, reset: bool = False) -> None:
         """Ends the TCP connection without a close frame: by FIN, or by RST if `reset`."""
-        self.closed = True
+        self.closed = self.is_cut = True
         if reset:
             self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         self._stream.socket.close()
