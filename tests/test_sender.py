@@ -179,6 +179,18 @@ async def test_no_more_than_the_cap_is_in_doubt(live):
         assert (rig.feedback.sent_mark, rig.feedback.acked_mark) == (0, 0)
 
 
+async def test_the_listener_waits_while_too_much_is_in_doubt(live):
+    """With the cap reached nothing more is asked for, though nothing waits; an acknowledgement asks again."""
+    live.faults.mute = True
+    async with running(live, max_unacked_bytes=1, ack_timeout_s=0.4) as rig:
+        await rig.send(1)
+        await rig.wait(lambda: rig.feedback.sent_mark == 1)
+        assert rig.feedback.ready_at == math.inf
+        live.faults.mute = False
+        await rig.wait(lambda: rig.feedback.ready_at < math.inf)
+        assert rig.feedback.acked_mark == 1
+
+
 async def test_backpressure_reaches_the_decoder(live):
     """While Grafana is slow, what waits in the sender is bounded: the channel before it fills."""
     live.faults.mute = True
