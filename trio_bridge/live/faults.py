@@ -1,15 +1,17 @@
 """What a test or the demo can make the Live stand-in do wrong, switched while it runs.
 
 Attributes are conditions that last until they are switched off; methods act once, on every open push connection.
-Assigning an attribute wakes whoever waits on a condition, so a change counts at once. The open connections register
-themselves here; nothing here owns or starts one, and with every switch off the stand-in behaves like Grafana.
+Assigning an attribute wakes whoever waits on a condition, so a change counts at once. The server attaches a connection
+before it accepts it, so whoever has seen its handshake succeed is affected. Nothing here owns or starts a connection;
+with every switch off the stand-in behaves like Grafana.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -93,6 +95,15 @@ class Faults:
         if changed is not None and name != "_change":
             self._change = trio.Event()
             changed.set()
+
+    @contextlib.contextmanager
+    def attached(self, peer: PushPeer) -> Iterator[None]:
+        """`peer` is an open push connection while this is entered."""
+        self.peers.add(peer)
+        try:
+            yield
+        finally:
+            self.peers.remove(peer)
 
     def clear(self) -> None:
         """Everything right again."""

@@ -55,14 +55,10 @@ class PushConnection:
 
     async def run(self, events: list[Message | Ping | Pong]) -> None:
         """Handles `events`, which came with the handshake, then reads until the connection ends."""
-        self._faults.peers.add(self._socket)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._ping)
-                await self._read(events)
-                nursery.cancel_scope.cancel()
-        finally:
-            self._faults.peers.discard(self._socket)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ping)
+            await self._read(events)
+            nursery.cancel_scope.cancel()
 
     async def _read(self, events: list[Message | Ping | Pong]) -> None:
         faults = self._faults

@@ -186,12 +186,6 @@ class LiveServer:
     ) -> None:
         """Upgrades the connection to a push socket and runs it."""
         socket = Socket(peer.stream, message_limit=MESSAGE_LIMIT_BYTES)
-        try:
-            events = await socket.accept(request.raw)
-        except HandshakeRefused:
-            return
-        self.counters.connections += 1
-        self._waiting.unpark_all()
         connection = PushConnection(
             socket,
             self.faults,
@@ -199,7 +193,14 @@ class LiveServer:
             ping_interval_s=self._ping_interval_s,
             cut_after_s=self._cut_after_s,
         )
-        await connection.run(events)
+        with self.faults.attached(socket):
+            try:
+                events = await socket.accept(request.raw)
+            except HandshakeRefused:
+                return
+            self.counters.connections += 1
+            self._waiting.unpark_all()
+            await connection.run(events)
 
     async def subscriber_socket(self, peer: Peer, request: Request) -> None:
         """Upgrades the connection to a subscriber's socket and runs it."""
