@@ -74,7 +74,7 @@ def test_terminal_interrupt_leaves_the_server_to_us() -> None:
     """Ctrl-C goes to our process group; the server is not in it, so a graceful stop can still reach it."""
     with EmbeddedPostgres() as server:
         processes = _processes_of(server.directory)
-        assert len(processes) == 2
+        assert len(processes) >= 2
         assert os.getpgrp() not in {os.getpgid(pid) for pid in processes}
 
 

@@ -1,9 +1,9 @@
 """The demo's own books, apart from the bridge's: which rows were committed and which of them a viewer got.
 
 Shares no code with the bridge: rows come in at one end from the writers (as the server confirmed them) and at
-the other from the Live server (as they were published), each named by its instant. One byte a row counts how
-often it arrived; the moments of rows under way are kept up to a bound, and rows beyond it are counted but not
-timed.
+the other from the Live server (as they were published), each named by its instant and compared with what the
+schedule says of it. One byte a row counts how often it arrived; the moments of rows under way are kept up to
+a bound, and rows beyond it are counted but not timed.
 
 At the end the table itself is asked, because only it knows of the inserts whose outcome the writers never
 learned. Safe to use from the writers' threads and Trio's at once.
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trio_bridge.demo.latency import LatencyMeter
-from trio_bridge.demo.schedule import Schedule
+from trio_bridge.demo.schedule import Row, Schedule
 
 # Rows whose moment of commit is remembered until they arrive: 20 s of outage at 10,000 rows/s. Guess.
 MAX_TIMED = 200_000
@@ -33,17 +33,19 @@ class Verdict:
         missing: in the table, and never arrived.
         phantom: arrived, and not in the table: it must never happen.
         duplicates: arrivals beyond a row's first.
+        altered: arrivals whose value or sensor is not what was written.
     """
 
     committed: int
     missing: int
     phantom: int
     duplicates: int
+    altered: int = 0
 
     @property
     def clean(self) -> bool:
-        """Whether every committed row arrived, and nothing else."""
-        return self.missing == 0 and self.phantom == 0
+        """Whether every committed row arrived as it was written, and nothing else."""
+        return self.missing == self.phantom == self.altered == 0
 
 
 class Audit:
@@ -53,6 +55,7 @@ class Audit:
         latency: commit confirmed → published, of the rows that could be timed.
         delivered: rows that arrived at least once.
         duplicates: arrivals beyond a row's first.
+        altered: arrivals whose value or sensor is not what was written.
         foreign: arrivals that are no row of this schedule, such as rows of an earlier run.
     """
 
@@ -60,6 +63,7 @@ class Audit:
         self.latency = LatencyMeter()
         self.delivered = 0
         self.duplicates = 0
+        self.altered = 0
         self.foreign = 0
         self._schedule = schedule
         self._arrivals = bytearray()
@@ -78,13 +82,15 @@ class Audit:
                 else:
                     self.latency.add(delivered_at - at)
 
-    def arrived(self, times_us: Iterable[int], at: float) -> None:
-        """Rows with these instants (microseconds since 1970) were published at monotonic second `at`."""
+    def arrived(self, rows: Iterable[Row], at: float) -> None:
+        """These rows were published at monotonic second `at`."""
         with self._lock:
-            for time_us in times_us:
-                number = self._schedule.number(time_us)
+            for row in rows:
+                number = self._schedule.number(row.time_us)
                 if number is None:
                     self.foreign += 1
+                elif row != self._schedule.row(number):
+                    self.altered += 1
                 elif self._count(number) == 1:
                     self.delivered += 1
                     committed_at = self._committed_at.pop(number, None)
@@ -110,7 +116,7 @@ class Audit:
                 else:
                     missing += 1
             phantom = len(unexplained) - unexplained.count(0)
-            return Verdict(committed, missing, phantom, self.duplicates)
+            return Verdict(committed, missing, phantom, self.duplicates, self.altered)
 
     def _count(self, number: int) -> int:
         """One more arrival of a row; how many that makes (at most 255)."""

@@ -1,7 +1,7 @@
 """The files of the demo's web page, as the Live server serves them: path → content type and bytes.
 
-They are package data, read once, so the page works from a wheel and without the internet; uPlot comes with it, under
-its own licence (MIT). Nothing else in the package is ever served.
+They are package data, read once, so the page works from a wheel and without the internet; uPlot comes with
+it, under its own licence (MIT). Nothing else in the package is ever served.
 """
 
 from __future__ import annotations

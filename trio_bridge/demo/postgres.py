@@ -1,13 +1,10 @@
 """A PostgreSQL server of our own: a fresh cluster in a temporary directory, on a free port of the loopback.
 
 Turns the binaries that `trio_bridge.demo.postgres_binaries` found into a running server that can be stopped,
-crashed and started again on the same port with the same data. `EmbeddedPostgres` owns the directory, the
-server process and a watchdog; `close` (or leaving the ``with`` block) ends all three.
+crashed and started again on the same port with the same data. `EmbeddedPostgres` owns the directory and the
+server process; `close` (or leaving the ``with`` block) ends both.
 
-No orphan, however this process ends: the watchdog is a shell that reads a pipe whose other end only this
-process holds. End of file means that we are gone, even by ``kill -9``; it then ends the server and removes
-the directory. (A parent-death signal would not do: it follows the *thread* that forked, and entering a user
-namespace clears it.)
+No orphan, however this process ends: see `trio_bridge.demo.deathwatch`.
 
 Everything here blocks; from Trio call it through `trio.to_thread.run_sync`. It never listens beyond the
 loopback.
@@ -17,11 +14,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +26,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from trio_bridge.demo.deathwatch import Deathwatch
 from trio_bridge.demo.postgres_binaries import Binaries, find_binaries
 from trio_bridge.errors import SourceError
 from trio_bridge.secret import Secret
@@ -44,19 +40,6 @@ STOP_TIMEOUT_S = 30.0
 SUPERUSER = "postgres"
 
 _SIGNALS: dict[StopMode, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-
-# $1: the temporary directory. The working directory proves that the process number in the file is still the
-# server's.
-_WATCHDOG = """
-trap '' INT TERM HUP
-read -r _
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-if [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; then
-    kill -QUIT "$pid"
-    while [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; do sleep 0.05; done
-fi
-rm -rf "$1"
-"""
 
 
 class EmbeddedPostgres:
@@ -93,23 +76,11 @@ class EmbeddedPostgres:
         self.host = "127.0.0.1"
         self.port = 0
         self.password = password
-        # Resolved, because the watchdog compares it with what the kernel says.
-        self.directory = Path(tempfile.mkdtemp(prefix="trio-bridge-pg-")).resolve()
+        self._watch = Deathwatch()
+        self.directory = self._watch.directory
         self.socket_directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._initialised = False
-        try:
-            self._watchdog = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHDOG, "watchdog", str(self.directory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd="/",
-            )
-        except BaseException:
-            shutil.rmtree(self.directory)
-            raise
         if unix_socket:
             self.socket_directory = self.directory / "socket"
             self.socket_directory.mkdir(mode=0o700)
@@ -132,10 +103,6 @@ class EmbeddedPostgres:
     def log(self) -> Path:
         """The server's log file."""
         return self.directory / "postgres.log"
-
-    @property
-    def _data(self) -> Path:
-        return self.directory / "data"
 
     def start(self) -> None:
         """Starts the server and returns when it takes connections; the first time it makes the cluster.
@@ -190,20 +157,14 @@ class EmbeddedPostgres:
         self._process.wait()
         self._process = None
         # The next start refuses while one process still holds the shared memory.
-        while pids := _processes_in(self._data):
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            time.sleep(0.005)
+        self._watch.kill_all()
 
     def close(self) -> None:
         """Ends the server and removes its directory; may be called twice."""
         try:
             self.stop("immediate")
         finally:
-            self._watchdog.communicate()
+            self._watch.release()
 
     def dsn(self, dbname: str = "postgres", user: str = SUPERUSER, **parameters: Any) -> str:
         """The libpq connection string, without the password; `parameters` are further libpq keywords."""
@@ -233,7 +194,7 @@ class EmbeddedPostgres:
         return "\n".join(text.splitlines()[-lines:])
 
     def _initdb(self) -> None:
-        self._data.mkdir(mode=0o700)
+        self._watch.data.mkdir(mode=0o700)
         authentication = ["--auth=trust"]
         if self.password is not None:
             secret_file = self.directory / f"password-{secrets.token_hex(4)}"
@@ -246,7 +207,7 @@ class EmbeddedPostgres:
         outcome = subprocess.run(
             self.binaries.command(
                 "initdb",
-                f"--pgdata={self._data}",
+                f"--pgdata={self._watch.data}",
                 f"--username={SUPERUSER}",
                 "--encoding=UTF8",
                 "--locale=C",
@@ -263,7 +224,7 @@ class EmbeddedPostgres:
             secret_file.unlink()
         if outcome.returncode != 0:
             raise SourceError(f"initdb of {self.binaries.version} failed:\n{outcome.stderr.strip()}")
-        with (self._data / "postgresql.conf").open("a") as configuration:
+        with (self._watch.data / "postgresql.conf").open("a") as configuration:
             configuration.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
 
     def _launch(self, port: int) -> bool:
@@ -271,7 +232,7 @@ class EmbeddedPostgres:
         before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                self.binaries.command("postgres", "-D", str(self._data), "-p", str(port)),
+                self.binaries.command("postgres", "-D", str(self._watch.data), "-p", str(port)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -297,7 +258,7 @@ class EmbeddedPostgres:
     def _ready(self, pid: int) -> bool:
         """Whether the server says so in the file that ``pg_ctl`` reads, and the file is of this start."""
         try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = (self._watch.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
         # First line: the process; eighth: its status (PostgreSQL: miscadmin.h, LOCK_FILE_LINE_*).
@@ -322,16 +283,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _processes_in(directory: Path) -> list[int]:
-    """The processes whose working directory this is: all of PostgreSQL's work in their data directory."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cwd").readlink() == directory:
-                    found.append(int(entry.name))
-            except OSError:
-                continue  # it has ended, or is somebody else's
-    return found

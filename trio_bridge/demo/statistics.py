@@ -1,7 +1,7 @@
-"""One moment of the demo, as the terminal and the page show it: every figure on the way of a row, and the rates.
+"""One moment of the demo, as the terminal and the page show it: the figures on the way of a row.
 
-`DemoStatistics` is frozen and plain, so it goes to the browser as JSON just as it is; names carry their units.
-`Rate` turns a growing count into rows per second. Nothing here reads a clock.
+`DemoStatistics` is frozen and plain, so it goes to the browser as JSON just as it is; names carry their
+units. `Rate` turns a growing count into rows per second. Nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class DemoStatistics:
         commit_rate: of these, per second.
         uncertain: the connection broke before the server's answer.
         postgres_up: whether the server process runs.
-        mode: how the bridge learns of rows (``notify``, ``poll``, ``channel``), or why it does not (``down``).
+        mode: how the bridge learns of rows (``notify``, ``poll``, ``channel``), or why it does not
+            (``down``).
         acknowledged: Grafana has processed them, says the bridge.
         acknowledge_rate: of these, per second.
         pending: read by the bridge, not yet acknowledged.

@@ -1,7 +1,7 @@
-"""The demo in a terminal: one table that stays where it is, or one plain line a second where there is no terminal.
+"""The demo in a terminal: one table that stays where it is, or one plain line a second in a pipe.
 
-Turns `DemoStatistics` into text. It asks for a moment a few times a second and only writes to the console it was
-given; it starts nothing and ends when it is cancelled, after showing the last moment.
+Turns `DemoStatistics` into text. It asks for a moment a few times a second and only writes to the console it
+was given; it starts nothing and ends when it is cancelled, after showing the last moment.
 """
 
 from __future__ import annotations
