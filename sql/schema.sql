@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS trio_bridge.version (
     applied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 INSERT INTO trio_bridge.version (version)
-    SELECT 1 WHERE NOT EXISTS (SELECT FROM trio_bridge.version WHERE version = 1);
+    SELECT {version} WHERE NOT EXISTS (SELECT FROM trio_bridge.version WHERE version = {version});
 
 -- Where a route stands. Same database as the rows, so that a restore or a failover moves both together.
 -- fillfactor 50: the row is rewritten up to once a second and should find room on its own page.

@@ -1,11 +1,17 @@
 -- Whether the table is there and fit for the bridge. $1: schema, $2: name.
+-- An index serves the delta if it begins with txid and the primary key, and leaves out at most rows without a txid.
 
-SELECT c.oid, c.relkind, has_table_privilege(c.oid, 'SELECT'),
+SELECT c.oid, c.relkind, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
        c.relrowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
            AND NOT (pg_has_role(current_user, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity),
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
-               AND (SELECT a.attname FROM pg_attribute a
-                    WHERE a.attrelid = c.oid AND a.attnum = i.indkey[0]) = 'txid'),
+       EXISTS (SELECT FROM pg_index i
+               JOIN pg_class x ON x.oid = i.indexrelid
+               JOIN pg_am m ON m.oid = x.relam AND m.amname = 'btree'
+               JOIN pg_index p ON p.indrelid = c.oid AND p.indisprimary
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'txid' AND a.attnum = i.indkey[0]
+               WHERE i.indrelid = c.oid AND i.indisvalid AND i.indnkeyatts > p.indnkeyatts
+               AND (i.indkey::int2[])[1:p.indnkeyatts] = (p.indkey::int2[])[0:p.indnkeyatts - 1]
+               AND (i.indpred IS NULL OR pg_get_expr(i.indpred, c.oid) = '(txid IS NOT NULL)')),
        EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
                WHERE g.tgrelid = c.oid AND p.proname = 'notify_new_record'
                AND p.pronamespace = to_regnamespace('trio_bridge') AND g.tgenabled IN ('O', 'A'))

@@ -11,11 +11,8 @@ from trio_bridge.config.names import TableName
 from trio_bridge.errors import ConfigError, SourceError
 from trio_bridge.mapping import Column, TableShape
 from trio_bridge.postgres.delta import Key
-from trio_bridge.postgres.queries import load, without_comments
+from trio_bridge.postgres.queries import SCHEMA_VERSION, statement
 from trio_bridge.postgres.session import Session, StatementRefused
-
-MIN_SERVER_VERSION = 140_000
-"""PostgreSQL 14: the first with ``idle_session_timeout`` and ``client_connection_check_interval``."""
 
 _RELATION_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
 
@@ -27,12 +24,10 @@ class Cluster:
     Attributes:
         system_identifier: of the cluster whose transaction ids we read.
         prepares: whether writers may use ``PREPARE TRANSACTION``, which a NOTIFY would make fail.
-        next_xid: xmax of its snapshot now; a checkpoint beyond it is not of this cluster's history.
     """
 
     system_identifier: int
     prepares: bool
-    next_xid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class WatchedTable:
         shape: for the mapping.
         key: for the delta.
         rings: whether its trigger is there and enabled.
-        indexed: whether an index on txid is there; without it every delta reads the whole table.
+        indexed: whether an index on txid and key is there; without it every delta reads the whole table.
     """
 
     oid: int
@@ -58,15 +53,11 @@ def read_cluster(session: Session, *, timeout_s: float) -> Cluster:
     """Look at the server.
 
     Raises:
-        ConfigError: the bridge is not installed in this database, or the server is too old.
+        ConfigError: the bridge is not installed in this database, or in another version.
         SourceError: it is a standby.
     """
-    if session.server_version < MIN_SERVER_VERSION:
-        raise ConfigError(
-            f"this is PostgreSQL {session.server_version // 10_000}: trio_bridge needs 14 or newer"
-        )
-    ((identifier, standby, prepared, snapshot, installed),) = session.query(
-        without_comments(load("queries/cluster")), timeout_s=timeout_s
+    ((identifier, standby, prepared, installed, writable),) = session.query(
+        statement("queries/cluster"), timeout_s=timeout_s
     )
     if standby == "t":
         raise SourceError(
@@ -77,9 +68,17 @@ def read_cluster(session: Session, *, timeout_s: float) -> Cluster:
         raise ConfigError(
             "this database has no schema trio_bridge, or this role may not use it: run `trio-bridge install`"
         )
-    assert identifier is not None
-    assert snapshot is not None
-    return Cluster(int(identifier), prepared != "0", int(snapshot.split(":")[1]))
+    ((version,),) = session.query(statement("queries/version"), timeout_s=timeout_s)
+    if version != str(SCHEMA_VERSION):
+        raise ConfigError(
+            f"the schema trio_bridge in this database is of version {version}, this program knows "
+            f"{SCHEMA_VERSION}: use the same version of trio_bridge everywhere and run its `trio-bridge install`"
+        )
+    if writable != "t":
+        raise ConfigError(
+            "this role may not write trio_bridge.checkpoint: run `trio-bridge install --role` with its name"
+        )
+    return Cluster(int(identifier or 0), prepared != "0")
 
 
 def read_table(session: Session, table: TableName, *, timeout_s: float) -> WatchedTable:
@@ -89,9 +88,7 @@ def read_table(session: Session, table: TableName, *, timeout_s: float) -> Watch
         ConfigError: it is not there, not ours to read, hidden by row-level security, or not installed.
     """
     install = f"run `trio-bridge install --table '{table}'`"
-    found = session.query(
-        without_comments(load("queries/table")), (table.schema, table.name), timeout_s=timeout_s
-    )
+    found = session.query(statement("queries/table"), (table.schema, table.name), timeout_s=timeout_s)
     if not found:
         raise ConfigError(f"there is no table {table} in this database: correct `table`, or {install}")
     oid, kind, readable, hidden, indexed, rings = found[0]
@@ -100,13 +97,16 @@ def read_table(session: Session, table: TableName, *, timeout_s: float) -> Watch
             f"{table} is {_RELATION_KINDS.get(kind or '', 'no table')}: only tables can be watched"
         )
     if readable != "t":
-        raise ConfigError(f"this role may not read {table}: run GRANT SELECT ON {table} TO the bridge's role")
+        raise ConfigError(
+            f"this role may not read {table}, it needs SELECT on the table and USAGE on its schema: "
+            f"run `trio-bridge install --table '{table}' --role` with its name"
+        )
     if hidden == "t":
         raise ConfigError(
             f"row-level security of {table} would hide rows from this role: "
             "give the bridge's role BYPASSRLS or let it use another role"
         )
-    columns = session.query(without_comments(load("queries/catalogue")), (oid,), timeout_s=timeout_s)
+    columns = session.query(statement("queries/catalogue"), (oid,), timeout_s=timeout_s)
     shape_columns: list[Column] = []
     key: dict[int, tuple[str, str]] = {}
     for name, base_type, type_name, key_position in columns:

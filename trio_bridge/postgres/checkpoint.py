@@ -11,13 +11,11 @@ import json
 from trio_bridge.errors import ConfigError, SourceError
 from trio_bridge.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.catalogue import Cluster
-from trio_bridge.postgres.queries import load, without_comments
+from trio_bridge.postgres.queries import statement
 from trio_bridge.postgres.session import Session
 
 FORMAT = 1
 """Version of the row's meaning."""
-
-_SQL = {name: without_comments(load(f"queries/checkpoint_{name}")) for name in ("read", "write")}
 
 
 class Fenced(SourceError):
@@ -39,8 +37,9 @@ class Checkpoint:
 
         Raises:
             ConfigError: there is no such row, it is of another cluster, or of a format that we do not know.
+            StatementRefused: Postgres would not let us write it.
         """
-        found = session.query(_SQL["read"], (name,), timeout_s=timeout_s)
+        found = session.query(statement("queries/checkpoint_read"), (name,), timeout_s=timeout_s)
         if not found:
             raise ConfigError(
                 f"route {name!r} has no checkpoint in this database: run `trio-bridge install` for its table"
@@ -60,15 +59,23 @@ class Checkpoint:
         assert snapshot is not None
         assert epoch is not None
         seen = Snapshot.parse(snapshot)
-        if seen.xmax > cluster.next_xid:
+        # Asked now, not at login: a standby has waited for days, and whoever led has gone on meanwhile.
+        ((next_xid,),) = session.query(statement("queries/next_xid"), timeout_s=timeout_s)
+        goal = seen if target is None else Snapshot.parse(target)
+        if max(seen.xmax, goal.xmax) > int(next_xid or 0):
             raise ConfigError(
-                f"the checkpoint of route {name!r} lies in the future of this cluster (transaction {seen.xmax}, "
-                f"next is {cluster.next_xid}): it was changed by hand or restored from elsewhere"
+                f"the checkpoint of route {name!r} lies in the future of this cluster (transaction "
+                f"{max(seen.xmax, goal.xmax)}, next is {next_xid}): it was changed by hand or restored from elsewhere"
             )
         if target is None or after_txid is None or after_key is None:
             return cls(name, epoch), Position(seen)
         after = RowMark(int(after_txid), tuple(json.loads(after_key)))
-        return cls(name, epoch), Position(seen, Snapshot.parse(target), after)
+        if seen.sees(after.txid) or not goal.sees(after.txid):
+            raise ConfigError(
+                f"the checkpoint of route {name!r} contradicts itself: transaction {after.txid} is not between its "
+                "two snapshots. It was changed by hand"
+            )
+        return cls(name, epoch), Position(seen, goal, after)
 
     def write(self, session: Session, position: Position, *, timeout_s: float) -> None:
         """Everything up to `position` is acknowledged.
@@ -86,7 +93,7 @@ class Checkpoint:
             None if after is None else str(after.txid),
             None if after is None else _array(after.key),
         )
-        if not session.query(_SQL["write"], params, timeout_s=timeout_s):
+        if not session.query(statement("queries/checkpoint_write"), params, timeout_s=timeout_s):
             raise Fenced(f"another bridge has taken route {self._name!r} over")
 
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trio_bridge.config.secretfile import read_secret
 from trio_bridge.config.settings import PostgresSettings
-from trio_bridge.errors import SourceError
+from trio_bridge.errors import ConfigError, SourceError
 
 SESSION_OPTIONS: Final = {
     # An older snapshot than the statement's own would let rows slip through behind an ALTER TABLE.
@@ -36,8 +36,6 @@ SESSION_OPTIONS: Final = {
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
     "plan_cache_mode": "force_generic_plan",
-    # A locked table is an answer ("not now"), not a dead connection.
-    "lock_timeout": "1000",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     # Measured: a bridge frozen by SIGSTOP loses its locks after 5 to 6 s over TCP.
@@ -56,16 +54,14 @@ async def resolve(settings: PostgresSettings, route: str) -> list[str]:
 
     Raises:
         SourceError: no host could be resolved.
-        ConfigError: the password file cannot be read.
+        ConfigError: the password file cannot be read, or hosts and ports do not match.
     """
     options = conninfo_to_dict(settings.dsn)
     given = str(options.pop("options", "") or "")
-    options["options"] = " ".join(
-        [
-            given,
-            *(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in SESSION_OPTIONS.items()),
-        ]
-    ).strip()
+    # A locked table is an answer ("not now"), not a dead connection: it comes before we lose patience.
+    session_options = SESSION_OPTIONS | {"lock_timeout": str(int(settings.heartbeat_s * 1000))}
+    # The last word counts: whatever the DSN, the role or the database says, these hold.
+    options["options"] = " ".join([given, *(_option(*item) for item in session_options.items())]).strip()
     options.setdefault("application_name", f"trio_bridge {route}"[:63])
     options["client_encoding"] = "utf8"
     password = settings.password
@@ -77,15 +73,21 @@ async def resolve(settings: PostgresSettings, route: str) -> list[str]:
     addresses = str(options.pop("hostaddr", "") or "").split(",")
     ports = str(options.pop("port", "") or "").split(",")
     count = max(len(hosts), len(addresses))
+    # As libpq would have it, to which only one of them goes.
+    if (hosts != [""] and addresses != [""] and len(hosts) != len(addresses)) or len(ports) not in (1, count):
+        raise ConfigError(
+            "the DSN does not give as many hosts as addresses or ports: one port, or one for each host"
+        )
     attempts: list[str] = []
     unresolved: list[str] = []
     for number in range(count):
         host = hosts[number] if number < len(hosts) else ""
         address = addresses[number] if number < len(addresses) else ""
-        port = ports[number] if len(ports) > 1 and number < len(ports) else ports[0]
+        port = ports[number] if len(ports) > 1 else ports[0]
         try:
             found = [address] if address else await _addresses(host, port)
-        except OSError:
+        except (OSError, UnicodeError):
+            # A name that cannot even be asked for ("a..b") is a UnicodeError.
             unresolved.append(host)
             continue
         for one in found:
@@ -96,6 +98,10 @@ async def resolve(settings: PostgresSettings, route: str) -> list[str]:
     if not attempts:
         raise SourceError(f"cannot resolve the name of the Postgres host {', '.join(unresolved)}")
     return attempts
+
+
+def _option(name: str, value: str) -> str:
+    return f"-c {name}=" + value.replace(" ", r"\ ")
 
 
 async def _addresses(host: str, port: str) -> list[str]:

@@ -12,6 +12,12 @@ from psycopg import sql
 GATE_CLASS: Final = 0x5442_0001
 """First key of the gate's advisory lock; the second is the table's oid."""
 
+INSTALL_CLASS: Final = 0x5442_0003
+"""First key of the lock under which installations take turns; the second is 0."""
+
+SCHEMA_VERSION: Final = 1
+"""Of the objects in schema trio_bridge that this program works with."""
+
 LEADER_CLASS: Final = 0x5442_0002
 """First key of a route's leader lock; the second comes from the route's name."""
 
