@@ -49,7 +49,16 @@ class Wake:
     def __init__(self) -> None:
         self._receiver, self._sender = _signal_pair()
         self._armed = False
-        self.stop = Stop.NO
+        # Two flags that are only ever set: whoever races whom, the stop never falls.
+        self._draining = False
+        self._aborting = False
+
+    @property
+    def stop(self) -> Stop:
+        """How far the end has come."""
+        if self._aborting:
+            return Stop.ABORT
+        return Stop.DRAIN if self._draining else Stop.NO
 
     def fileno(self) -> int:
         """To poll beside other descriptors; readable after `wake` found it armed."""
@@ -73,19 +82,21 @@ class Wake:
 
     def drain(self) -> None:
         """Take nothing in any more, finish what is under way."""
-        self._raise_stop(Stop.DRAIN)
+        self._draining = True
+        self._end_wait()
 
     def abort(self) -> None:
         """End at once."""
-        self._raise_stop(Stop.ABORT)
+        self._aborting = True
+        self._end_wait()
 
     def close(self) -> None:
         """After the thread has ended."""
         self._receiver.close()
         self._sender.close()
 
-    def _raise_stop(self, stop: Stop) -> None:
-        self.stop = max(self.stop, stop)
+    def _end_wait(self) -> None:
+        # Whatever the thread waits for, armed or not.
         self._armed = False
         self._ring()
 
@@ -113,14 +124,16 @@ class Outlet(Generic[T]):
 
     async def wait_get(self) -> T:
         """The next item, in Trio."""
+        if self._items:
+            await trio.lowlevel.checkpoint()
         while not self._items:
             _swallow(self._receiver)
             self._armed = True
+            # What was put before it was armed rang nobody.
             if self._items:
-                break
-            await trio.lowlevel.wait_readable(self._receiver)
-        else:
-            await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._receiver)
         return self._items.popleft()
 
     def close(self) -> None:
