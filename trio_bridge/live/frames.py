@@ -67,15 +67,12 @@ class Frame(NamedTuple):
         """True if a subscriber that knows the schema of `other` can read this frame's data alone."""
         return self.name == other.name and self.columns == other.columns
 
-    def to_json(self, *, schema: bool = True, data: bool = True) -> bytes:
-        """The frame as Grafana publishes it; not UTF-8 if a name is not."""
-        parts: list[str] = []
-        if schema:
-            parts.append(f'"schema":{_json(self.schema())}')
-        if data:
-            values = [[_shown(cell) for cell in cells] for cells in self.values]
-            parts.append(f'"data":{_NOT_UTF8.sub("�", _json({"values": values}))}')
-        return f"{{{','.join(parts)}}}".encode("utf-8", "surrogateescape")
+    def to_json(self, *, schema: bool = True) -> bytes:
+        """The frame as Grafana publishes it, with its schema or without; not UTF-8 if a name is not."""
+        values = [[_shown(cell) for cell in cells] for cells in self.values]
+        data = f'"data":{_NOT_UTF8.sub("�", _json({"values": values}))}'
+        text = f'{{"schema":{_json(self.schema())},{data}}}' if schema else f"{{{data}}}"
+        return text.encode("utf-8", "surrogateescape")
 
     def schema(self) -> dict[str, Any]:
         """The schema as JSON types."""

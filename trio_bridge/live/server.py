@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
 from typing import Self
 
 import trio
@@ -130,8 +131,10 @@ class LiveServer:
         await self._exit.enter_async_context(self._running())
         return self
 
-    async def __aexit__(self, *exc_info: object) -> bool | None:
-        return await self._exit.__aexit__(*exc_info)  # type: ignore[arg-type]
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._exit.__aexit__(kind, error, traceback)
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
