@@ -22,7 +22,10 @@ from trio_bridge.postgres import install as installation
 from trio_bridge.postgres.catalogue import read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
 from trio_bridge.postgres.install import DEMO_TABLE, install, sql_text, uninstall
+from trio_bridge.postgres.plan import plan_install
+from trio_bridge.postgres.queries import INSTALL_CLASS
 from trio_bridge.postgres.session import StatementRefused
+from trio_bridge.postgres.step import Step
 
 T = TableName("public", "t")
 
@@ -512,7 +515,7 @@ def test_turn_that_never_comes(database: Database, monkeypatch: pytest.MonkeyPat
     """An installation that hangs does not make the next one hang with it."""
     monkeypatch.setattr(installation, "TURN_TIMEOUT_S", 0.1)
     with database.connect() as other:
-        other.execute("SELECT pg_advisory_lock(%s, 0)", (installation.INSTALL_CLASS,))
+        other.execute("SELECT pg_advisory_lock(%s, 0)", (INSTALL_CLASS,))
         with pytest.raises(SourceError, match="another installation is running"):
             install(database.dsn, DEMO_TABLE, routes=["demo"])
 
@@ -520,12 +523,11 @@ def test_turn_that_never_comes(database: Database, monkeypatch: pytest.MonkeyPat
 def test_table_in_use_for_too_long(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction that holds the table makes install give up after its lock timeout, with nothing half done."""
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")
-    real = installation.plan_install
 
     def hasty(*arguments: Any, **options: Any) -> Any:
         return [
-            installation.Step(step.title, step.text.replace("'5s'", "'100ms'"), step.transaction)
-            for step in real(*arguments, **options)
+            Step(step.title, step.text.replace("'5s'", "'100ms'"), step.transaction)
+            for step in plan_install(*arguments, **options)
         ]
 
     monkeypatch.setattr(installation, "plan_install", hasty)
