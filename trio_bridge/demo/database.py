@@ -70,8 +70,12 @@ class Database:
             SELECT (extract(epoch FROM "timestamp") * 1000000)::bigint FROM public.live_metrics
             WHERE "timestamp" >= 'epoch'::timestamptz + %s * interval '1 microsecond'
         """
-        with self.connect() as connection, connection.transaction():
-            cursor = connection.cursor("times")
+        with (
+            self.connect() as connection,
+            connection.transaction(),
+            # Page by page: an hour's rows are many.
+            connection.cursor("times") as cursor,
+        ):
             cursor.itersize = 50_000
             cursor.execute(statement, (schedule.start_us,))
             return array("q", (time_us for (time_us,) in cursor))
