@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -33,12 +34,16 @@ def cli():
     return invoke
 
 
+def environment(env=None):
+    """What a child process sees: this machine, with no setting but those of `env`."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("TRIO_BRIDGE_")} | (env or {})
+
+
 def in_process(*arguments, program=("-m", "trio_bridge"), env=None):
-    """Runs a command as the shell does, with no setting but those of `env`."""
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("TRIO_BRIDGE_")}
+    """Runs a command as the shell does."""
     command = [sys.executable, *program, *arguments]
     return subprocess.run(
-        command, env=clean | (env or {}), capture_output=True, text=True, timeout=60, check=False
+        command, env=environment(env), capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -147,9 +152,11 @@ def test_a_missing_extra_is_named():
 
 def test_a_broken_stderr_still_exits_with_the_code():
     """Whoever closed standard error still learns of the mistake from the exit code."""
-    command = f"{sys.executable} -m trio_bridge run 2>/dev/full"
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("TRIO_BRIDGE_")}
-    assert subprocess.run(command, shell=True, env=clean, timeout=60, check=False).returncode == 2
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "trio_bridge", "run"]
+        assert (
+            subprocess.run(command, stderr=full, env=environment(), timeout=60, check=False).returncode == 2
+        )
 
 
 def test_live_runs_until_told_to_end():
@@ -166,6 +173,37 @@ def test_live_runs_until_told_to_end():
         finally:
             server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
+
+
+def test_run_from_the_shell(cli, database):
+    """Installed, run with an environment alone, stopped by SIGTERM: JSON lines without a secret, exit code 0."""
+    database.execute("CREATE TABLE t (id bigint PRIMARY KEY, timestamp timestamptz, value float8)")
+    assert cli("install", "--table", "t", "--dsn", database.dsn).exit_code == 0
+    command = [sys.executable, "-m", "trio_bridge"]
+    with subprocess.Popen([*command, "live", "--port", "0"], stdout=subprocess.PIPE, text=True) as live:
+        try:
+            assert live.stdout is not None
+            grafana = json.loads(live.stdout.readline())
+            env = SETTINGS | {
+                "TRIO_BRIDGE_POSTGRES_DSN": f"{database.dsn} password=s3cr3t",
+                "TRIO_BRIDGE_GRAFANA_URL": grafana["url"],
+                "TRIO_BRIDGE_GRAFANA_TOKEN": grafana["token"],
+                "TRIO_BRIDGE_SERVICE_LOG_LEVEL": "debug",
+            }
+            with subprocess.Popen(
+                [*command, "run"], env=environment(env), stderr=subprocess.PIPE, text=True
+            ) as bridge:
+                assert bridge.stderr is not None
+                read = []
+                for line in bridge.stderr:
+                    read.append(line)
+                    if json.loads(line)["event"] == "running":
+                        bridge.send_signal(signal.SIGTERM)
+                assert bridge.wait(30) == 0, read
+            assert json.loads(read[-1])["event"] == "drained"
+            assert not [line for line in read if grafana["token"] in line or "s3cr3t" in line]
+        finally:
+            live.send_signal(signal.SIGTERM)
 
 
 def test_install_and_back(cli, database):

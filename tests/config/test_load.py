@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_bridge.config.load import Loaded, load, load_postgres, load_routes
+from trio_bridge.config.load import Loaded, load, load_grafana, load_postgres, load_routes
 from trio_bridge.config.settings import GrafanaSettings, PostgresSettings, RouteSettings, Settings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
@@ -253,10 +253,13 @@ def test_a_file_that_is_not_text(tmp_path):
 
 
 def test_who_installs_need_not_know_grafana():
-    """The database alone, or the routes alone, can be asked for; the checks are the same."""
+    """The database, Grafana or the routes can be asked for alone; the checks are the same."""
     dsn = {"TRIO_BRIDGE_POSTGRES_DSN": "host=db"}
     assert load_postgres(file=None, environ=dsn, flags={}) == PostgresSettings(dsn="host=db")
     assert load_routes(file=None, environ=dsn) == ()
+    assert load_grafana(file=None, environ=TOKEN, flags={"--grafana-url": "http://g"}) == GrafanaSettings(
+        url="http://g", token=Secret("glsa_x")
+    )
     with pytest.raises(ConfigError, match="no database"):
         load_postgres(file=None, environ={}, flags={})
     with pytest.raises(ConfigError, match="means nothing"):
