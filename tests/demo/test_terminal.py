@@ -51,7 +51,7 @@ def test_every_figure_under_its_name() -> None:
     shown = rows(MOMENT)
     assert shown["trio_bridge"] == "demo running 1:02:05"
     assert shown["committed"] == "1,234,567 999 4/4 writers"
-    assert shown["acknowledged"] == "1,234,500 1,001 notify, 2 restarts"
+    assert shown["acknowledged"] == "1,234,500 1,001 notify, 2 restarts, repeats included"
     assert shown["delivered"] == "1,234,520 5,200 messages, 1 viewers"
     assert (shown["pending"], shown["rejected"], shown["duplicates"]) == ("67", "0", "130")
     assert shown["latency"] == "4.2 / 118 ms commit → viewer, p50 / p99"
@@ -68,6 +68,9 @@ def test_trouble_is_visible() -> None:
     assert shown["latency"].startswith("- / - ms")
     assert shown["chaos"] == "Postgres restarted (immediate)"
     assert "chaos" not in rows(MOMENT)
+    # What has not started or is over is not down.
+    assert rows(DemoStatistics(phase="starting", writers=2))["committed"] == "0 0 0/2 writers"
+    assert rows(DemoStatistics(phase="done", writers=2))["committed"] == "0 0 0/2 writers"
 
 
 def test_plain_line_has_one_value_per_name() -> None:

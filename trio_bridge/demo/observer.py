@@ -133,6 +133,8 @@ class Observer:
     def _mode(self) -> str:
         if self.service is None:
             return "down"
+        if self._phase == "done":
+            return "stopped"
         status = self.service.routes[0].status
         return status.mode.value if status.phase in ("running", "draining") else "down"
 

@@ -29,9 +29,8 @@ class DemoStatistics:
         commit_rate: of these, per second.
         uncertain: the connection broke before the server's answer.
         postgres_up: whether the server process runs.
-        mode: how the bridge learns of rows (``notify``, ``poll``, ``channel``), or why it does not
-            (``down``).
-        acknowledged: Grafana has processed them, says the bridge.
+        mode: how the bridge learns of rows (``notify``, ``arming``, ``poll``); ``down`` or ``stopped``: not at all.
+        acknowledged: Grafana has processed them, says the bridge; what it sent again counts again.
         acknowledge_rate: of these, per second.
         pending: read by the bridge, not yet acknowledged.
         rejected: seen by the bridge and not representable.

@@ -104,10 +104,11 @@ def plain_line(moment: DemoStatistics) -> str:
 
 def _writers(moment: DemoStatistics) -> Text:
     connected = f"{moment.writers_connected}/{moment.writers} writers"
-    text = Text(connected, style="" if moment.writers_connected == moment.writers else "yellow")
+    all_there = moment.writers_connected == moment.writers
+    text = Text(connected, style="yellow" if moment.phase == "running" and not all_there else "")
     if moment.uncertain:
         text.append(f", {moment.uncertain:,} uncertain", style="yellow")
-    if not moment.postgres_up:
+    if not moment.postgres_up and moment.phase in ("running", "draining"):
         text.append(", Postgres is down", style="red")
     return text
 
@@ -115,6 +116,8 @@ def _writers(moment: DemoStatistics) -> Text:
 def _bridge(moment: DemoStatistics) -> Text:
     text = Text(moment.mode, style="red" if moment.mode == "down" else "green")
     text.append(f", {moment.restarts:,} restarts", style="yellow" if moment.restarts else "dim")
+    if moment.duplicates:
+        text.append(", repeats included", style="dim")
     return text
 
 

@@ -35,6 +35,10 @@ function show(moment) {
   speed("hop-delta", moment.acknowledge_rate);
   speed("hop-push", moment.acknowledge_rate);
 
+  document.getElementById("acknowledged-unit").textContent = moment.duplicates
+    ? "acknowledged, with repeats"
+    : "rows acknowledged";
+
   // Before and after the run nothing is wrong with what is not there.
   const running = moment.phase === "running";
   const { writers, writers_connected: connected, uncertain } = moment;
