@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from tests.chaos.bridges import running_bridge, settings_for
 from tests.pg import Database
+from tests.waiting import wait_until
 from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import RouteSettings
 from trio_bridge.demo.postgres import EmbeddedPostgres
@@ -74,12 +75,6 @@ class World:
 
     async def wait_arrived(self, *keys: int) -> None:
         await wait_until(lambda: all(key in self.arrived for key in keys))
-
-
-async def wait_until(fact: Callable[[], bool]) -> None:
-    """Until `fact` holds; the test's deadline bounds it."""
-    while not fact():
-        await trio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -110,12 +110,14 @@ async def run_listener(
         BridgeError: what the source raised.
     """
     started = False
+    ended = trio.Event()
 
     async def run_thread() -> None:
         # A limiter of its own: sources live as long as their routes and must not use up the shared one.
         await trio.to_thread.run_sync(
             source.run, thread_name="trio_bridge listener", limiter=trio.CapacityLimiter(1)
         )
+        ended.set()
 
     try:
         async with trio.open_nursery() as nursery:
@@ -134,6 +136,8 @@ async def run_listener(
                                 lost(item)
                 if not started:
                     task_status.started(None)
+                # Drained pages are still to be acknowledged and checkpointed.
+                await ended.wait()
             except BaseException:
                 # Cancelled, or the decoder is gone: the thread has nobody left to work for.
                 line.wake.abort()

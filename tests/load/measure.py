@@ -129,8 +129,10 @@ async def bridge_world(
 
 
 async def wait_connected(world: World, connections: int = 1) -> None:
-    """Until the bridge has opened its `connections`-th push socket."""
-    await world.live.wait_connections(connections)
+    """Until the bridge has opened its `connections`-th push socket; fails if it ends instead."""
+    while world.live.counters.connections < connections:
+        assert world.bridge.alive, f"the bridge has ended: {world.bridge.log()}"
+        await trio.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)
