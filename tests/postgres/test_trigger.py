@@ -40,7 +40,7 @@ def _waiting(database: Database, table: int) -> Iterator[psycopg.Connection]:
 def _bells(bridge: psycopg.Connection) -> list[str]:
     """What has been rung up to now: a notification of our own is certainly behind."""
     bridge.execute("NOTIFY influx_feed, 'end'")
-    bells = []
+    bells: list[str] = []
     for bell in bridge.notifies(timeout=5):
         if bell.payload == "end":
             return bells

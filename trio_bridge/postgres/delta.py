@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from psycopg import pq, sql
@@ -84,7 +85,8 @@ class DeltaReader:
             str(self._limit),
         ]
         if position.span is not Span.AHEAD:
-            params.append("{" + ",".join(map(str, position.snapshot.xip)) + "}")
+            done = 0 if position.after is None else position.after.txid
+            params.append("{" + ",".join(str(xid) for xid in position.snapshot.xip if xid > done) + "}")
             params.append(str(position.snapshot.xmax))
         if position.after is not None:
             if len(position.after.key) != len(self._key.columns):
@@ -152,35 +154,40 @@ def _text(value: bytes | None) -> str:
 
 
 def _statement(span: Span, table: TableName, key: Key, columns: tuple[str, ...]) -> str:
-    named = sql.SQL(", ").join(sql.Identifier("d", column) for column in key.columns)
-    names = sql.SQL(", ").join(sql.Identifier(f"k{number}") for number in range(len(key.columns)))
+    read = tuple(dict.fromkeys(("txid", *key.columns, *columns)))
+    # Not the name of a column: that is what row_to_json would take it for.
+    d = next(name for number in count() if (name := f"d{number}") not in read)
+    named = sql.SQL(", ").join(sql.Identifier(d, column) for column in key.columns)
     # A statement numbers only the parameters that it uses: an unused one would have no type.
     first_after = 3 if span is Span.AHEAD else 5
-    after = [f"${first_after}::xid8"]
-    after += [f"${first_after + 1 + number}::{type_name}" for number, type_name in enumerate(key.types)]
-    beyond = raw("(d.txid, {key}) > ({after})").format(key=named, after=raw(", ".join(after)))
+    last = raw(f"${first_after}::xid8")
+    after = [last, *(raw(f"${first_after + 1 + part}::{name}") for part, name in enumerate(key.types))]
+    beyond = raw("({d}.txid, {key}) > ({after})").format(
+        d=sql.Identifier(d), key=named, after=sql.SQL(", ").join(after)
+    )
     limit = raw("$2::bigint")
     rows = raw("(SELECT {columns} FROM {table})").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, dict.fromkeys(("txid", *key.columns, *columns)))),
-        table=sql.Identifier(table.schema, table.name),
+        columns=sql.SQL(", ").join(map(sql.Identifier, read)), table=sql.Identifier(table.schema, table.name)
     )
-    if span is Span.AHEAD:
-        scans = [statement("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=beyond)]
-    else:
-        within = raw("AND {beyond}").format(beyond=beyond) if span is Span.IN_FLIGHT else sql.SQL("")
-        from_xmax = raw("d.txid >= $4::xid8")
-        scans = [
-            statement(
-                "queries/scan_in_flight",
-                key=named, rows=rows, limit=limit, beyond=within, xip=raw("$3::xid8[]"),
-            ),
-            statement("queries/scan_ahead", key=named, rows=rows, limit=limit, beyond=from_xmax),
-        ]  # fmt: skip
+
+    def scan(file: str, **bounds: sql.Composable) -> str:
+        return statement(f"queries/{file}", d=sql.Identifier(d), key=named, rows=rows, limit=limit, **bounds)
+
+    in_flight = scan("scan_in_flight", xip=raw("$3::xid8[]"))
+    from_xmax = scan("scan_ahead", beyond=raw("{d}.txid >= $4::xid8").format(d=sql.Identifier(d)))
+    match span:
+        case Span.FIRST:
+            scans = [in_flight, from_xmax]
+        case Span.IN_FLIGHT:
+            scans = [scan("scan_rest", beyond=beyond, last=last), in_flight, from_xmax]
+        case Span.AHEAD:
+            scans = [scan("scan_ahead", beyond=beyond)]
+    parts = range(len(key.columns))
     return statement(
         "queries/delta",
-        no_key=raw(", ".join("NULL::text" for _ in key.columns)),
-        key_text=raw(", ".join(f"q.k{number}::text" for number in range(len(key.columns)))),
-        key_names=names,
+        no_key=raw(", ".join("NULL::text" for _ in parts)),
+        key_text=raw(", ".join(f"q.k{part}::text" for part in parts)),
+        key_names=raw(", ".join(f"k{part}" for part in parts)),
         max_row_bytes=sql.Literal(MAX_ROW_BYTES),
         scans=raw("\nUNION ALL\n".join(scans)),
         limit=limit,

@@ -281,8 +281,7 @@ def _check(wake: Wake) -> None:
 
 
 def _finish_connecting(pgconn: pq.abc.PGconn, wake: Wake, deadline: float) -> None:
-    # PostgreSQL manual, PQconnectPoll: begin as if it had asked to write. Asked at once, libpq takes a connection that
-    # is still on its way for made, and then blocks in its own wait, where nothing of ours could end it.
+    # PostgreSQL manual, PQconnectPoll: begin as if it had asked to write.
     state: int = pq.PollingStatus.WRITING
     while True:
         if pgconn.status == pq.ConnStatus.BAD or state == pq.PollingStatus.FAILED:
