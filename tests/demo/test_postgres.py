@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.demo.processes import processes_of
 from trio_bridge.demo.postgres import EmbeddedPostgres, StopMode
 from trio_bridge.errors import SourceError
 from trio_bridge.secret import Secret
@@ -42,38 +38,15 @@ def test_close_removes_directory_and_processes() -> None:
     """After the `with` block neither the directory nor any process is left."""
     with EmbeddedPostgres() as server:
         directory = server.directory
-        assert _processes_of(directory)
+        assert processes_of(directory)
     assert not directory.exists()
-    assert not _processes_of(directory)
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_no_orphan_when_the_parent_is_killed(how: signal.Signals) -> None:
-    """A parent that dies without a word takes the server and its directory with it."""
-    program = (
-        "import sys, time\n"
-        "from trio_bridge.demo.postgres import EmbeddedPostgres\n"
-        "with EmbeddedPostgres() as server:\n"
-        "    print(server.directory, flush=True)\n"
-        "    sys.stdin.read()\n"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdin is not None
-    assert parent.stdout is not None
-    with parent, parent.stdin, parent.stdout:
-        directory = Path(parent.stdout.readline().strip())
-        assert _processes_of(directory)
-        parent.send_signal(how)
-        assert parent.wait() == -how
-    _wait_gone(directory)
+    assert not processes_of(directory)
 
 
 def test_terminal_interrupt_leaves_the_server_to_us() -> None:
     """Ctrl-C goes to our process group; the server is not in it, so a graceful stop can still reach it."""
     with EmbeddedPostgres() as server:
-        processes = _processes_of(server.directory)
+        processes = processes_of(server.directory)
         assert len(processes) >= 2
         assert os.getpgrp() not in {os.getpgid(pid) for pid in processes}
 
@@ -121,22 +94,3 @@ def test_databases_are_copies(pg: EmbeddedPostgres) -> None:
                 connection.execute("SELECT 1")
     finally:
         pg.drop_database("original")
-
-
-def _processes_of(directory: Path) -> list[int]:
-    """Processes whose command line names the directory: the server and its watchdog."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.fsencode(directory) in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue  # it has ended meanwhile
-    return found
-
-
-def _wait_gone(directory: Path, limit_s: float = 20.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while directory.exists() or _processes_of(directory):
-        assert time.monotonic() < deadline, f"{directory} or its processes are left behind"
-        time.sleep(0.02)
