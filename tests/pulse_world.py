@@ -80,6 +80,7 @@ class World:
         self._target_horizon = 0
         # The pages and the sender.
         self.pages = self.sent = self.acked = self.saved = 0
+        self._in_outbox = 0
         self._sizes: dict[int, int] = {}
         self._blocked = False
         self._may_send_at = self.now
@@ -243,7 +244,8 @@ class World:
             self._delta_at = self.now
             self._armed_since_delta = False
             return
-        if not self._more:
+        further, unheard, was_in_notify = self._more, self._unheard, self.is_in(Mode.NOTIFY)
+        if not further:
             self._target, self._unread = self._unread, []
             self._target_horizon = min(self._running, default=self._next_xid)
             self._unheard = False
@@ -251,9 +253,8 @@ class World:
         self._happen(self.now + self.statement_s)
         self._more = len(page) == self.page_rows
         bells, self._bells = self._bells, 0
-        if bells:
-            self._unheard = True
-            self._heard += [self.now] * min(bells, 1_000)
+        self._unheard |= bells > 0
+        self._heard += [self.now] * min(bells, 1_000)
         self.delays += [self.now - committed_at for committed_at in page]
         self._delta_at = self.now
         self._armed_since_delta = False
@@ -263,10 +264,15 @@ class World:
         )
         if page:
             self.pages += 1
-            mark = self.pages
-            self._sizes[mark] = len(page)
-            assert self.pulse.last_mark == mark
-            self.at(self.now + DECODE_S - self.start, self._send_next)
+            self._sizes[self.pages] = len(page)
+            assert self.pulse.last_mark == self.pages
+            self.at(self.now + DECODE_S - self.start, self._take_in)
+        if was_in_notify:
+            silent = bool(page) and not (further or unheard or bells)
+            busy = self._rings_too_often()
+            assert self.is_in(Mode.POLL) is (silent or busy), (
+                "left notify mode without a reason, or stayed with one"
+            )
 
     # Postgres and the sender.
 
@@ -277,11 +283,16 @@ class World:
             self.ring()
 
     def _demand(self) -> Demand:
-        ready_at = math.inf if self._blocked or self.sent < self.pages else self._may_send_at
+        # What is still with the decoder the sender does not know.
+        ready_at = math.inf if self._blocked or self.sent < self._in_outbox else self._may_send_at
         return Demand(ready_at, self.sent, self.acked)
 
+    def _take_in(self) -> None:
+        self._in_outbox += 1
+        self._send_next()
+
     def _send_next(self) -> None:
-        if self._blocked or self.sent == self.pages:
+        if self._blocked or self.sent == self._in_outbox:
             self._woken = True
             return
         full = self._sizes[self.sent + 1] == self.page_rows
@@ -323,6 +334,8 @@ class World:
             assert decision.until <= self._statement_at + self.heartbeat_s, (
                 "silent for longer than a heartbeat"
             )
+            if self.acked > self.saved and not self.draining:
+                assert decision.until <= self._written_at + 1.0, "sleeps over a checkpoint"
         assert now <= self._statement_at + self.heartbeat_s or act is not Act.WAIT
         if self.draining:
             self._check_drain(decision)
@@ -357,6 +370,7 @@ class World:
             )
         elif act not in (Act.CHECKPOINT, Act.FREE_GATE) and can_take:
             assert not self._more, "a backlog waits"
+            assert not self._armed_since_delta, "the gate is shut, and what was silent before waits"
             assert now < self._delta_at + self.heartbeat_s, "no delta for a heartbeat"
             if self._mode is not Mode.NOTIFY or self._unheard:
                 assert now < self._delta_at + gap_s, "a delta is overdue"
