@@ -55,7 +55,8 @@ def threads(*functions):
     def guarded(function):
         try:
             function()
-        except BaseException as error:
+        # A thread's failure is told to whoever joins it.
+        except BaseException as error:  # noqa: ASYNC103
             raised.append(error)
 
     started = [threading.Thread(target=guarded, args=(function,), daemon=True) for function in functions]

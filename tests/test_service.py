@@ -98,34 +98,36 @@ async def test_channel_route_delivers_payloads_and_counts_what_is_no_row(databas
     """Payloads become rows at once; garbage is counted by reason and stops nothing; a lost session is a gap."""
     arrived = Arrived()
     route = RouteSettings(name="feed", channel="influx_feed", measurement="feed")
-    async with LiveServer(on_message=arrived) as live:
-        async with running_bridge(settings_for(database.dsn, live, route)) as service:
-            ledger = service.routes[0].ledger
-            await live.wait_connections(1)
-            payloads = [
-                '{"timestamp": "2026-01-01T00:00:00Z", "value": 1}',
-                "no json",
-                "[1, 2]",
-                '{"timestamp": "2026-01-01T00:00:01Z", "value": "text"}',
-                "[" * 3000,
-                '{"value": 1}',
-                '{"timestamp": 1767225602, "value": 2}',
-            ]
-            with database.connect() as connection:
-                for payload in payloads:
-                    connection.execute("SELECT pg_notify('influx_feed', %s)", (payload,))
-            await wait_until(lambda: ledger.statistics().seen == 7 and ledger.statistics().pending == 0)
-            assert arrived == {("feed", 1): 1, ("feed", 2): 1}
-            assert sum(ledger.statistics().rejected.values()) == 5
-            with database.connect() as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trio_bridge feed'"
-                )
-            await live.wait_connections(2)
-            assert ledger.statistics().gaps == 1
-            with database.connect() as connection:
-                connection.execute("SELECT pg_notify('influx_feed', %s)", (payloads[0].replace("1}", "3}"),))
-            await wait_until(lambda: arrived["feed", 3] == 1)
+    async with (
+        LiveServer(on_message=arrived) as live,
+        running_bridge(settings_for(database.dsn, live, route)) as service,
+    ):
+        ledger = service.routes[0].ledger
+        await live.wait_connections(1)
+        payloads = [
+            '{"timestamp": "2026-01-01T00:00:00Z", "value": 1}',
+            "no json",
+            "[1, 2]",
+            '{"timestamp": "2026-01-01T00:00:01Z", "value": "text"}',
+            "[" * 3000,
+            '{"value": 1}',
+            '{"timestamp": 1767225602, "value": 2}',
+        ]
+        with database.connect() as connection:
+            for payload in payloads:
+                connection.execute("SELECT pg_notify('influx_feed', %s)", (payload,))
+        await wait_until(lambda: ledger.statistics().seen == 7 and ledger.statistics().pending == 0)
+        assert arrived == {("feed", 1): 1, ("feed", 2): 1}
+        assert sum(ledger.statistics().rejected.values()) == 5
+        with database.connect() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trio_bridge feed'"
+            )
+        await live.wait_connections(2)
+        assert ledger.statistics().gaps == 1
+        with database.connect() as connection:
+            connection.execute("SELECT pg_notify('influx_feed', %s)", (payloads[0].replace("1}", "3}"),))
+        await wait_until(lambda: arrived["feed", 3] == 1)
 
 
 async def test_a_rejected_row_harms_no_neighbour_and_is_checkpointed(database: Database) -> None:

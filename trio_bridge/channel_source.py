@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from psycopg import sql
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.config.settings import PostgresSettings, RouteSettings
 from trio_bridge.handover import Stop
@@ -48,7 +48,7 @@ class ChannelSource:
         *,
         attempts: Sequence[str],
         line: Line,
-        log: structlog.stdlib.BoundLogger,
+        log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._route = route

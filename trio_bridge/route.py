@@ -16,8 +16,8 @@ import random
 from functools import partial
 from typing import Final
 
-import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.backoff import Backoff
 from trio_bridge.channel_source import ChannelSource
@@ -58,7 +58,7 @@ class Route:
         failure: the last failure's sentence; empty while all is well.
     """
 
-    def __init__(self, settings: Settings, route: RouteSettings, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(self, settings: Settings, route: RouteSettings, log: FilteringBoundLogger) -> None:
         self.name = route.name
         self.ledger = Ledger()
         self.status = SourceStatus()
@@ -104,7 +104,8 @@ class Route:
         """One run; its failure, or None when it was drained."""
         try:
             await self._run_stages(stop)
-        except BaseException as error:
+        # A nursery's group has to be looked into; what is no failure (a cancellation, a signal) goes on its way.
+        except BaseException as error:  # noqa: ASYNC103
             failure = one_failure(error) if isinstance(error, BaseExceptionGroup) else error
             if not isinstance(failure, Exception):
                 raise

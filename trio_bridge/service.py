@@ -1,8 +1,9 @@
 """The program: every route in one nursery, the signals, and what the exit code says.
 
 SIGTERM or SIGINT: no more rows are taken in; what has been read is sent, acknowledged and checkpointed, within
-``drain_timeout_s``; exit 0, or 1 with a line that says how many rows Grafana had not acknowledged (they stay in the
-table). A second signal ends at once. Routes do not touch each other, except that one which cannot be configured ends the start.
+``drain_timeout_s``; exit 0, or 1 with a line that says how many rows Grafana had not acknowledged (they stay in
+the table). A second signal ends at once. Routes do not touch each other, except that one which cannot be
+configured ends the start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 
 import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.config.settings import Settings
 from trio_bridge.errors import ConfigError
@@ -57,7 +59,7 @@ async def run_service(
     Raises:
         ConfigError: a route cannot work until the operator acts.
     """
-    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    log: FilteringBoundLogger = structlog.get_logger()
     service = Service([Route(settings, route, log) for route in settings.route], trio.Event())
     left = 0
     try:
@@ -100,7 +102,7 @@ async def _run_until_signal(settings: Settings) -> int:
         exit_code = 1 if await run_service(settings, task_status=task_status) else 0
         nursery.cancel_scope.cancel()
 
-    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    log: FilteringBoundLogger = structlog.get_logger()
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:

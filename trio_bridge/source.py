@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop
@@ -49,7 +49,7 @@ def connect(attempts: Sequence[str], line: Line, *, timeout_s: float) -> Session
 
 
 def wait_leader(
-    session: Session, line: Line, name: str, *, timeout_s: float, log: structlog.stdlib.BoundLogger
+    session: Session, line: Line, name: str, *, timeout_s: float, log: FilteringBoundLogger
 ) -> bool:
     """Wait until this connection leads the route `name`; False if told to stop before."""
     key = zlib.crc32(name.encode()) - (1 << 31)

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from psycopg import sql
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.config.names import TableName
 from trio_bridge.config.settings import PostgresSettings, RouteSettings
@@ -58,7 +58,7 @@ class TableSource:
         attempts: Sequence[str],
         interval_s: float,
         line: Line,
-        log: structlog.stdlib.BoundLogger,
+        log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._route = route
@@ -145,7 +145,7 @@ class _Run:
         pulse: Pulse,
         position: Position,
         answer_s: float,
-        log: structlog.stdlib.BoundLogger,
+        log: FilteringBoundLogger,
     ) -> None:
         self._line = line
         self._session = session

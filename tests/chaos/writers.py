@@ -70,7 +70,8 @@ class Writer(threading.Thread):
                 # The server was restarted or crashed, which is not the bridge's doing.
                 self.reconnects += 1
                 self._ending.wait(0.05)
-            except BaseException as error:
+            # A thread's failure is told to whoever joins it.
+            except BaseException as error:  # noqa: ASYNC103
                 self.failure = error
                 return
 

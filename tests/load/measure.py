@@ -69,7 +69,8 @@ class SteadyWriter(threading.Thread):
                     self.committed += self._rows
                     due += self._gap_s
                     self._ending.wait(max(0.0, due - time.monotonic()))
-        except BaseException as error:
+        # A thread's failure is told to whoever joins it.
+        except BaseException as error:  # noqa: ASYNC103
             self.failure = error
 
     def finish(self) -> None:

@@ -110,7 +110,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     drain_timeout_s: Seconds = 5.0
     restart_min_s: Seconds = 0.1
-    restart_max_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    restart_max_s: Annotated[float, Meta(gt=0, le=3600)] = 1.0
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

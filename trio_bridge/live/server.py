@@ -134,7 +134,8 @@ class LiveServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        return await self._exit.__aexit__(kind, error, traceback)
+        # The stack's exit is the nursery's: cancelled, it must end, not be shielded.
+        return await self._exit.__aexit__(kind, error, traceback)  # noqa: ASYNC102
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
