@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import trio
-from structlog.stdlib import BoundLogger
+from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.errors import SinkError
 from trio_bridge.feedback import Feedback
@@ -56,7 +56,7 @@ async def run_sender(
     max_unacked_bytes: int,
     feedback: Feedback,
     ledger: Ledger,
-    log: BoundLogger,
+    log: FilteringBoundLogger,
     monotonic: Callable[[], float] = time.monotonic,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -106,7 +106,7 @@ class _Sender:
         max_unacked_bytes: int,
         feedback: Feedback,
         ledger: Ledger,
-        log: BoundLogger,
+        log: FilteringBoundLogger,
         monotonic: Callable[[], float],
     ) -> None:
         self._connection = connection
