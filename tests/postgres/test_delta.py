@@ -169,24 +169,21 @@ def test_key_of_many_types(database: Database, monkeypatch: pytest.MonkeyPatch) 
     """A composite key of sixteen types, each with awkward values, is paged through without a gap or a repetition."""
     database.execute(ALL_KEYS)
     install(database.dsn, T, routes=["r"])
-    choice = random.Random(1)
-    database.execute(
-        sql.SQL("""
+    database.execute(r"""
         INSERT INTO t SELECT i.g, pick.* FROM generate_series(1, 200) AS i (g), LATERAL (
-            SELECT (ARRAY['a', 'ab', 'abc', 'a b', ' '])[1 + (g * {a}) % 5]::char(3),
-                   (ARRAY['sad', 'ok', 'happy'])[1 + (g * {b}) % 3]::"Else where"."Mood",
+            SELECT (ARRAY['a', 'ab', 'abc', 'a b', ' '])[1 + (g * 2) % 5]::char(3),
+                   (ARRAY['sad', 'ok', 'happy'])[1 + (g * 2) % 3]::"Else where"."Mood",
                    (ARRAY['NaN', '0.10', '-1e-20', '123456789012345678901234567890.5', 'Infinity'])[1 + g % 5]::numeric,
                    (ARRAY['infinity', '-infinity', '2024-02-29 12:00:00.123456+02', '0044-03-15 BC'])[1 + g % 4]
                        ::timestamptz,
                    ('00000000-0000-4000-8000-' || lpad(g::text, 12, '0'))::uuid,
-                   (ARRAY['', 'ä', 'Z', 'a,b', '"q"', E'back\\\\slash', '{{}}', 'NULL'])[1 + g % 8],
+                   (ARRAY['', 'ä', 'Z', 'a,b', '"q"', 'back\slash', '{}', 'NULL'])[1 + g % 8],
                    (g % 16)::bit(4), g % 2 = 0, (ARRAY['', 'a', 'B'])[1 + g % 3],
                    (ARRAY['', 'x'])[1 + g % 2]::"char", ('10.0.0.' || g)::inet, make_interval(months => g, secs => -g),
                    decode(lpad(to_hex(g), 4, '0'), 'hex'), '2024-01-01'::date + g,
                    (ARRAY['NaN', '-0', '1e-300', '0.1', '-Infinity'])[1 + g % 5]::float8, g
         ) pick
-    """).format(a=sql.Literal(choice.randint(1, 9)), b=sql.Literal(choice.randint(1, 9)))
-    )
+    """)
     _pages_of(monkeypatch, 7)
     with opened(database.dsn) as session:
         eye = Eye(session, T)
