@@ -56,7 +56,7 @@ class Rig:
             connect=self.connect,
             feedback=self.feedback,
             ledger=self.ledger,
-            log=structlog.stdlib.get_logger(),
+            log=structlog.get_logger(),
             **self.options,
         )
 
