@@ -71,11 +71,12 @@ class Eye:
 
     def page(self) -> Delta:
         """The next page; the position moves on."""
-        span = self.position.span
+        before, span = self.position, self.position.span
         results = self.session.run(span.value, self.reader.params(self.position), timeout_s=ANSWER_S)
         delta = self.reader.read(self.position, results)
         self.spans[span] += 1
         self.pages.append(len(delta.rows))
+        assert not delta.more or delta.position != before, "the delta stands still"
         self.position = delta.position
         return delta
 
