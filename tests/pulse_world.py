@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trio_bridge.modes import Act, Decision, Demand, Mode, Pulse
 
 ACK_S = 0.005
+BELL_S = 0.000_2
 DECODE_S = 0.001
 LEGAL = {
     (Mode.POLL, Mode.ARMING),
@@ -90,13 +91,13 @@ class World:
         self._statement_at = -math.inf
         self._delta_at = -math.inf
         self._armed_since_delta = False
-        self._deltas: list[tuple[float, bool]] = []
+        self._deltas: deque[tuple[float, bool]] = deque()
         self._written_at = self.now
         self._write_failed = False
         self._refused_at = -math.inf
         self._flip_wanted = False
         self._flipped = False
-        self._heard: list[float] = []
+        self._heard: deque[float] = deque()
 
     # What a test may cause, at a time of its choice.
 
@@ -280,7 +281,8 @@ class World:
         self._running.remove(xid)
         self._unread += [self.now] * rows
         if rings:
-            self.ring()
+            # A row can be seen before its bell is heard.
+            self.at(self.now + BELL_S - self.start, self.ring)
 
     def _demand(self) -> Demand:
         # What is still with the decoder the sender does not know.
@@ -318,6 +320,11 @@ class World:
 
     def _note_mode(self) -> None:
         if self.pulse.mode is not self._mode:
+            if self.pulse.mode_changes == len(self.moves) + 2:
+                # The delta that ended the arming came back with a flood of bells.
+                assert self._mode is Mode.ARMING
+                self.moves.append((self.now, self._mode, Mode.NOTIFY))
+                self._mode = Mode.NOTIFY
             assert (self._mode, self.pulse.mode) in LEGAL
             self.moves.append((self.now, self._mode, self.pulse.mode))
             self._mode, self._moved_at = self.pulse.mode, self.now
@@ -355,7 +362,9 @@ class World:
         elif act is not Act.FREE_GATE:
             assert self.acked == self.saved or now < self._written_at + 1.0, "a checkpoint is overdue"
         if act is Act.TAKE_GATE:
-            self._check_gate()
+            assert not self._against_the_gate()
+        elif act is Act.WAIT and not self._flipped:
+            assert self._against_the_gate(), "the table is quiet and the gate is not taken"
 
     def _check_delta(self, decision: Decision) -> None:
         act, now = decision.act, self.now
@@ -382,21 +391,30 @@ class World:
         return max(1.0, 4 * self.interval_s)
 
     def _rings_too_often(self) -> bool:
-        lately = sum(1 for at in self._heard if at >= self.now - self._window_s)
-        return lately > self._window_s / max(self.interval_s, 0.002)
+        while self._heard and self._heard[0] < self.now - self._window_s:
+            self._heard.popleft()
+        return len(self._heard) > self._window_s / max(self.interval_s, 0.002)
 
-    def _check_gate(self) -> None:
-        assert self.may_ring
-        assert not self.gate_ours
-        assert self._mode is Mode.POLL
+    def _against_the_gate(self) -> str:
+        """Why the gate may not be taken now; empty: it should be."""
+        if not self.may_ring or self.gate_ours or not self.is_in(Mode.POLL):
+            return "not to be taken at all"
+        if self._more:
+            return "a backlog waits"
         if self._flipped:
-            return
-        assert self.now >= self._refused_at + 5.0, "asked for the gate again too early"
-        assert not self._rings_too_often(), "took the gate and is driven out at once"
-        assert self.now >= self._moved_at + self._window_s, "took the gate too early"
-        lately = [empty for at, empty in self._deltas if at >= self.now - self._window_s]
-        assert len(lately) >= 2, "took the gate and knew nothing"
-        assert 2 * sum(lately) >= len(lately), "took the gate of a busy table"
+            return ""
+        if self.now < self._refused_at + 5.0:
+            return "refused a moment ago"
+        if self.now < self._moved_at + self._window_s:
+            return "the mode is new"
+        if self._rings_too_often():
+            return "bells would drive it out at once"
+        while self._deltas and self._deltas[0][0] < self.now - self._window_s:
+            self._deltas.popleft()
+        if len(self._deltas) < 2:
+            return "nothing is known"
+        empty = sum(was_empty for _, was_empty in self._deltas)
+        return "the table is busy" if 2 * empty < len(self._deltas) else ""
 
     def _check_drain(self, decision: Decision) -> None:
         act, now = decision.act, self.now

@@ -1,5 +1,6 @@
 """Wake and outlet: with real threads, sockets and time, nothing is missed, lost, moved or blocked."""
 
+import itertools
 import random
 import select
 import sys
@@ -155,26 +156,32 @@ def test_the_stop_only_rises(wake):
     assert levels == [Stop.NO, Stop.DRAIN, Stop.DRAIN, Stop.ABORT, Stop.ABORT, Stop.ABORT]
 
 
-@pytest.mark.usefixtures("_restless")
 def test_the_stop_only_rises_whoever_races_whom():
-    """One thread drains, one aborts, one looks: it never sees the level fall, and the end is ABORT."""
-    rounds = 300
-    wakes = [Wake() for _ in range(rounds)]
-    together = threading.Barrier(3)
+    """Another thread aborts between any two instructions of a drain: the end is ABORT."""
+    for instruction in itertools.count():
+        wake = Wake()
+        passed = 0
 
-    def do(name):
-        for wake in wakes:
-            together.wait()
-            getattr(wake, name)()
+        def trace(frame, event, _argument, wake=wake, instruction=instruction):
+            nonlocal passed
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                if passed == instruction:
+                    wake.abort()
+                passed += 1
+            return trace
 
-    with threads(lambda: do("drain"), lambda: do("abort")):
-        for wake in wakes:
-            together.wait()
-            levels = [wake.stop for _ in range(20)]
-            assert levels == sorted(levels)
-    assert {wake.stop for wake in wakes} == {Stop.ABORT}
-    for wake in wakes:
+        before = sys.gettrace()
+        sys.settrace(trace)
+        wake.drain()
+        sys.settrace(before)
+        if passed <= instruction:
+            break
+        assert wake.stop is Stop.ABORT
         wake.close()
+    assert instruction > 10
+    assert wake.stop is Stop.DRAIN
+    wake.close()
 
 
 def test_ending_never_blocks(wake):

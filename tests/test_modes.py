@@ -297,6 +297,16 @@ def test_rows_that_nobody_announced_end_notify_mode():
     assert world.delays[-1] <= 0.5 + 0.001
 
 
+def test_a_bell_that_comes_with_the_answer_counts():
+    """A heartbeat's delta may see a row whose bell is still on its way: nothing is silent, the mode stays."""
+    world = settled()
+    heartbeat_at = world.acts[-1][0] - world.start + world.statement_s + world.heartbeat_s
+    world.at(heartbeat_at - 0.000_1, world.insert)
+    world.run(5.0)
+    assert world.delays == [pytest.approx(0.000_4)]
+    assert len(world.moves) == 2
+
+
 def test_a_large_transaction_needs_one_bell():
     """Its further pages are not rows that nobody announced: the mode stays."""
     world = settled()
@@ -531,6 +541,29 @@ def test_a_flip_takes_the_gate_of_a_busy_table_too():
     assert [mode for *_, mode in world.moves][:1] == [Mode.ARMING]
     world.run(4.0)
     assert world.unread == 0
+
+
+def test_a_flip_does_not_wait_for_the_next_try():
+    """A gate that was refused a moment ago is asked for again at once."""
+    world = World(gate_held_by_another=True)
+    world.run(2.0)
+    assert world.count(Act.TAKE_GATE).total() == 1
+    world.gate_held_by_another = False
+    world.flip()
+    world.run(2.2)
+    assert world.is_in(Mode.NOTIFY)
+
+
+def test_a_flip_waits_for_the_end_of_a_backlog():
+    """While rows wait that are known of, bells would tell nothing."""
+    world = World()
+    world.insert(100)
+    world.at(0.000_1, world.block_sender)
+    world.run(0.1)
+    assert world.pages == 3
+    world.flip()
+    world.run(3.0)
+    assert world.count(Act.TAKE_GATE) == {}
 
 
 def test_no_flip_takes_a_gate_that_may_not_be_taken():
