@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from tests.pg import Database
 from trio_bridge.demo.postgres import EmbeddedPostgres
@@ -22,6 +23,10 @@ DEADLINE_S = 30.0
 VIRTUAL_DEADLINE_S = 86_400.0
 
 _numbers = itertools.count(1)
+
+# The machine is shared: how long an example takes says nothing about the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -20,21 +20,21 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.backoff import Backoff
-from trio_bridge.channel_source import ChannelSource
 from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import RouteSettings, Settings
-from trio_bridge.decoder import run_decoder
-from trio_bridge.encoder import Encoder
+from trio_bridge.decoder.encoder import Encoder
+from trio_bridge.decoder.stage import run_decoder
 from trio_bridge.errors import BridgeError, ConfigError, CredentialsRefused, SinkError
+from trio_bridge.grafana.push import open_push
 from trio_bridge.ledger import Ledger
-from trio_bridge.listener import Line, Lost, Source, SourceStatus, run_listener
+from trio_bridge.listener.channel_source import ChannelSource
+from trio_bridge.listener.stage import Line, Lost, Source, SourceStatus, run_listener
+from trio_bridge.listener.table_source import TableSource
 from trio_bridge.one_failure import one_failure
 from trio_bridge.postgres.conninfo import resolve
 from trio_bridge.postgres.session import LoginRefused
-from trio_bridge.push import open_push
 from trio_bridge.records import Batch, Page
-from trio_bridge.sender import run_sender
-from trio_bridge.table_source import TableSource
+from trio_bridge.sender.stage import run_sender
 
 PAGES_WAITING: Final = 1
 """Pages between listener and decoder; full: they wait in the outlet, which the source bounds to three in all."""

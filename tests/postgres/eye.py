@@ -12,10 +12,10 @@ import trio
 from trio_bridge.config.names import TableName
 from trio_bridge.config.settings import PostgresSettings
 from trio_bridge.handover import Wake
-from trio_bridge.position import Position, Snapshot, Span
 from trio_bridge.postgres.catalogue import WatchedTable, read_table
 from trio_bridge.postgres.conninfo import resolve
 from trio_bridge.postgres.delta import Delta, DeltaReader
+from trio_bridge.postgres.position import Position, Snapshot, Span
 from trio_bridge.postgres.session import Session
 
 ANSWER_S = 10.0

@@ -10,9 +10,9 @@ from psycopg import sql
 from tests.pg import Database
 from tests.postgres.eye import ANSWER_S, opened
 from trio_bridge.config.names import TableName
+from trio_bridge.decoder.mapping import Column
 from trio_bridge.demo.postgres import EmbeddedPostgres
 from trio_bridge.errors import ConfigError
-from trio_bridge.mapping import Column
 from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.install import DEMO_TABLE, install
 from trio_bridge.postgres.queries import GATE_CLASS, statement

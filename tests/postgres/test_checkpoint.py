@@ -12,10 +12,10 @@ from tests.pg import Database
 from tests.postgres.eye import ANSWER_S, EARLIEST, Eye, now, opened, value
 from trio_bridge.config.names import TableName
 from trio_bridge.errors import ConfigError
-from trio_bridge.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.catalogue import read_cluster
 from trio_bridge.postgres.checkpoint import Checkpoint, Fenced
 from trio_bridge.postgres.install import install
+from trio_bridge.postgres.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.session import Session, StatementRefused
 
 T = TableName("public", "t")

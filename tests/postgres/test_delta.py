@@ -16,10 +16,10 @@ from psycopg import sql
 from tests.pg import Database
 from tests.postgres.eye import EARLIEST, Eye, now, opened, value
 from trio_bridge.config.names import TableName
-from trio_bridge.position import Position, RowMark, Span
 from trio_bridge.postgres import delta as delta_module
 from trio_bridge.postgres.delta import MAX_ROW_BYTES, PAGE_BYTES
 from trio_bridge.postgres.install import install
+from trio_bridge.postgres.position import Position, RowMark, Span
 from trio_bridge.postgres.session import Session, StatementRefused
 
 T = TableName("public", "t")

@@ -21,8 +21,8 @@ from trio_bridge.config.settings import (
     ServiceSettings,
     Settings,
 )
+from trio_bridge.decoder.lines import measurement_name
 from trio_bridge.errors import ConfigError
-from trio_bridge.lines import measurement_name
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trio_bridge.config.names import TableName
+from trio_bridge.decoder.mapping import Column, TableShape
 from trio_bridge.errors import ConfigError, SourceError
-from trio_bridge.mapping import Column, TableShape
 from trio_bridge.postgres.delta import Key
 from trio_bridge.postgres.queries import SCHEMA_VERSION, statement
 from trio_bridge.postgres.session import Session, StatementRefused

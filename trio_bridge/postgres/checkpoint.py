@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 from trio_bridge.errors import ConfigError, SourceError
-from trio_bridge.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.catalogue import Cluster
+from trio_bridge.postgres.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.queries import statement
 from trio_bridge.postgres.session import Session
 

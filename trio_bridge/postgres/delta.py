@@ -15,7 +15,7 @@ from psycopg import pq, sql
 
 from trio_bridge.config.names import TableName
 from trio_bridge.errors import ConfigError, SourceError
-from trio_bridge.position import Position, RowMark, Snapshot, Span
+from trio_bridge.postgres.position import Position, RowMark, Snapshot, Span
 from trio_bridge.postgres.queries import raw, statement
 
 PAGE_ROWS: Final = 2_000

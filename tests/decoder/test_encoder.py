@@ -1,0 +1,501 @@
+"""The encoder's table rule by rule, and its promise for any row: one line or one rejection, and nobody else harmed."""
+
+import json
+import math
+import re
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from line_protocol_parser import parse_line
+
+from trio_bridge.config.settings import RouteSettings
+from trio_bridge.decoder.encoder import Encoder
+from trio_bridge.decoder.lines import MAX_LINE_BYTES
+from trio_bridge.decoder.mapping import Column, Mapping, TableShape, map_channel, map_table
+from trio_bridge.live.lines import parse
+from trio_bridge.records import Batch, Page
+
+TIME = '"timestamp":"2026-11-24T10:33:03.123456+00:00"'
+NS = 1_795_516_383_123_456_000
+GOOD = f'{{"id":7,"txid":"9",{TIME},"v":1.5}}'.encode()
+GOOD_LINE = f"m v=1.5 {NS}".encode()
+
+
+def table(columns: dict[str, str], **settings) -> Mapping:
+    shape = TableShape(
+        "m",
+        (
+            Column("id", "int8"),
+            Column("txid", "xid8"),
+            Column("timestamp", settings.pop("time_type", "timestamptz")),
+            *(Column(name, type_name) for name, type_name in columns.items()),
+        ),
+        ("id",),
+    )
+    return map_table(RouteSettings(name="r", table="m", **settings), shape)
+
+
+def payload(**settings) -> Mapping:
+    return map_channel(RouteSettings(name="r", channel="m", **settings))
+
+
+def encode(mapping: Mapping, *rows: bytes | None) -> Batch:
+    return Encoder(mapping).encode(Page(3, rows, [f"row {n}" for n in range(len(rows))], 12.5))
+
+
+def encode_value(type_name: str, value: str) -> Batch:
+    """The batch of one row whose only field `v`, of that type, is the JSON text `value`."""
+    return encode(table({"v": type_name}), f'{{"id":7,{TIME},"v":{value}}}'.encode())
+
+
+def check_word(batch: Batch, word: str, nulled: dict[str, int] | None = None) -> None:
+    assert list(batch.lines) == [f"m v={word} {NS}".encode()]
+    assert batch.rejections == []
+    assert batch.nulled == (nulled or {})
+
+
+def check_rejected(batch: Batch, reason: str, hidden: str = "secret") -> None:
+    (rejection,) = batch.rejections
+    assert (rejection.reason, rejection.key) == (reason, "row 0")
+    assert hidden not in rejection.detail
+    assert list(batch.lines) == []
+    assert batch.nulled == {}
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "word"),
+    [
+        ("int2", "-7", "-7"),
+        ("int8", "9007199254740992", "9007199254740992"),
+        ("float4", "0.1", "0.1"),
+        ("float8", "20.123456789012344", "20.123456789012344"),
+        ("float8", "1e+17", "1e+17"),
+        ("float8", "-5e-324", "-5e-324"),
+        ("numeric", "3.14159265358979323846", "3.141592653589793"),
+        ("numeric", "5.00", "5.0"),
+    ],
+)
+def test_rule_number(type_name: str, value: str, word: str) -> None:
+    """A number is written as a float64, an integer by its digits, others as the shortest decimal."""
+    check_word(encode_value(type_name, value), word)
+
+
+def test_rule_rounded_integer() -> None:
+    """An integer that float64 cannot hold is the nearest float64, and counted."""
+    check_word(encode_value("int8", "9007199254740993"), "9007199254740992.0", {"rounded": 1})
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400", "1" * 401])
+def test_rule_out_of_range(value: str) -> None:
+    """A number beyond float64 is refused: Grafana would drop the whole message."""
+    check_rejected(encode_value("numeric", value), "out_of_range")
+
+
+def test_rule_boolean() -> None:
+    """A boolean is a 1 or a 0, because a boolean column cannot be null in Grafana."""
+    check_word(encode_value("bool", "true"), "1")
+    check_word(encode_value("bool", "false"), "0")
+
+
+@pytest.mark.parametrize("type_name", ["int4", "float8", "numeric", "bool"])
+def test_rule_null_number(type_name: str) -> None:
+    """A null number or boolean is the string NaN, which keeps the column."""
+    check_word(encode_value(type_name, "null"), '"NaN"')
+
+
+@pytest.mark.parametrize("type_name", ["float8", "numeric"])
+def test_rule_nan(type_name: str) -> None:
+    """NaN is shown as null, as Grafana shows nothing for either."""
+    check_word(encode_value(type_name, '"NaN"'), '"NaN"')
+
+
+@pytest.mark.parametrize("value", ['"Infinity"', '"-Infinity"'])
+def test_rule_infinity(value: str) -> None:
+    """Infinity has no place on a panel: null, and counted."""
+    check_word(encode_value("float8", value), '"NaN"', {"infinity": 1})
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "word"),
+    [
+        ("text", r'"a \"b\" \\ c"', r'"a \"b\" \\ c"'),
+        ("text", r'"a\nm v=2 5\r\nb\t\u0000"', '"a\nm v=2 5\r\nb\t\x00"'),
+        ("text", '"größe 😀 \u2028"', '"größe 😀 \u2028"'),
+        ("text", '""', '""'),
+        ("mood", '"happy"', '"happy"'),
+        ("uuid", '"6c1e5e1a-0d5b-4b1c-8f57-3f7f9d0f4f11"', '"6c1e5e1a-0d5b-4b1c-8f57-3f7f9d0f4f11"'),
+        ("interval", '"1 day 02:03:04.5"', '"1 day 02:03:04.5"'),
+        ("money", '"$1,234.50"', '"$1,234.50"'),
+    ],
+)
+def test_rule_text(type_name: str, value: str, word: str) -> None:
+    """A text is quoted, with quotes and backslashes escaped; line feeds in it start no new line."""
+    check_word(encode_value(type_name, value), word)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "word"),
+    [
+        ("jsonb", '{"a": [1, "x"]}', r'"{\"a\": [1, \"x\"]}"'),
+        ("json", '"plain"', '"plain"'),
+        ("json", "12.50", '"12.50"'),
+        ("jsonb", "null", '""'),
+        ("_float8", "[1.5,null]", '"[1.5,null]"'),
+        ("point3d", '{"x":1}', r'"{\"x\":1}"'),
+    ],
+)
+def test_rule_json(type_name: str, value: str, word: str) -> None:
+    """What is no scalar is sent as its JSON text."""
+    check_word(encode_value(type_name, value), word)
+
+
+@pytest.mark.parametrize("type_name", ["text", "jsonb"])
+def test_rule_null_text(type_name: str) -> None:
+    """A null text is the empty text: the string NaN would make the column numbers."""
+    check_word(encode_value(type_name, "null"), '""')
+
+
+def test_rule_text_nan() -> None:
+    """A text that is just NaN gets a space behind; another spelling stays."""
+    check_word(encode_value("text", '"NaN"'), '"NaN "')
+    check_word(encode_value("text", '"nan"'), '"nan"')
+    check_word(encode_value("json", '"NaN"'), '"NaN "')
+
+
+@pytest.mark.parametrize("value", [r'"a\rb"', r'"a\fb"'])
+def test_rule_control_character(value: str) -> None:
+    """A lone CR or a form feed would cost the whole message: replaced, and counted."""
+    check_word(encode_value("text", value), '"a\ufffdb"', {"control_character": 1})
+
+
+def test_rule_not_unicode() -> None:
+    """Half of a surrogate pair or a byte that is not UTF-8 never reaches Grafana."""
+    check_word(encode_value("text", r'"a\ud800b"'), '"a\ufffdb"', {"not_unicode": 1})
+    batch = encode(table({"v": "text"}), f'{{{TIME},"v":"a'.encode() + b'\xffb"}')
+    check_word(batch, '"a\ufffdb"', {"not_unicode": 1})
+
+
+def test_rule_missing() -> None:
+    """A column that the row does not have any more is null (a tag: left out), and counted."""
+    row = f"{{{TIME}}}".encode()
+    check_word(encode(table({"v": "float8"}), row), '"NaN"', {"missing": 1})
+    check_word(encode(table({"v": "text"}), row), '""', {"missing": 1})
+    tagged = table({"v": "float8", "place": "text"}, tags=("place",))
+    check_word(encode(tagged, f'{{{TIME},"v":1.5}}'.encode()), "1.5", {"missing": 1})
+
+
+@pytest.mark.parametrize("value", ['"north"', "null", '""'])
+def test_rule_tag(value: str) -> None:
+    """A tag that is null or empty is left out; the fields stay."""
+    batch = encode(
+        table({"v": "int4", "place": "text"}, tags=("place",)), f'{{{TIME},"v":1,"place":{value}}}'.encode()
+    )
+    tag = ",place=north" if value == '"north"' else ""
+    assert list(batch.lines) == [f"m{tag} v=1 {NS}".encode()]
+    assert batch.nulled == {}
+
+
+def test_rule_tag_character() -> None:
+    """A tag's comma, space and = are escaped; what no tag can carry is replaced, and counted."""
+    mapping = table({"v": "int4", "my place": "text"}, tags=("my place",))
+    batch = encode(mapping, f'{{{TIME},"v":1,"my place":"a, b=c\\n\\\\"}}'.encode())
+    assert list(batch.lines) == [f"m,my\\ place=a\\,\\ b\\=c\ufffd\ufffd v=1 {NS}".encode()]
+    assert batch.nulled == {"tag_character": 1}
+
+
+def test_rule_tag_of_any_type() -> None:
+    """A number or boolean as a tag is its JSON text."""
+    batch = encode(
+        table({"v": "int4", "n": "int4", "b": "bool"}, tags=("n", "b")),
+        f'{{{TIME},"v":1,"n":5,"b":true}}'.encode(),
+    )
+    assert list(batch.lines) == [f"m,n=5,b=true v=1 {NS}".encode()]
+
+
+@pytest.mark.parametrize("value", ['"secret"', "[1]", '{"secret":1}'])
+def test_rule_wrong_type(value: str) -> None:
+    """A value that is no number in a number field is refused, without showing it."""
+    check_rejected(encode_value("float8", value), "wrong_type")
+
+
+@pytest.mark.parametrize("row", ['{"v":1}', '{"timestamp":null,"v":1}'])
+def test_rule_time_missing(row: str) -> None:
+    """A row without a time is refused: Grafana would make up its own."""
+    check_rejected(encode(table({"v": "int4"}), row.encode()), "time_missing")
+
+
+@pytest.mark.parametrize(
+    ("time_type", "time", "reason"),
+    [
+        ("timestamptz", '"infinity"', "time_infinite"),
+        ("timestamp", '"-infinity"', "time_infinite"),
+        ("date", '"infinity"', "time_infinite"),
+        ("numeric", '"Infinity"', "time_infinite"),
+        ("timestamptz", '"2262-04-11T23:47:16.854776+00:00"', "time_out_of_range"),
+        ("timestamptz", '"0044-03-15T00:00:00+00:00 BC"', "time_out_of_range"),
+        ("timestamp", '"12345-01-01T00:00:00"', "time_out_of_range"),
+        ("date", '"1600-01-01"', "time_out_of_range"),
+        ("int8", "9223372037", "time_out_of_range"),
+        ("float8", '"secret"', "time_invalid"),
+        ("timestamptz", '"secret"', "time_invalid"),
+    ],
+)
+def test_rules_of_time(time_type: str, time: str, reason: str) -> None:
+    """A time that a line cannot carry is refused by its reason, whatever the column's type."""
+    check_rejected(
+        encode(table({"v": "int4"}, time_type=time_type), f'{{"timestamp":{time},"v":1}}'.encode()), reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("time_type", "time", "ns"),
+    [
+        ("timestamptz", '"2026-11-24T10:33:03.123456+00:00"', NS),
+        ("timestamp", '"2026-11-24T10:33:03.123456"', NS),
+        ("date", '"2026-11-24"', 1_795_478_400_000_000_000),
+        ("int8", "1795516383", 1_795_516_383_000_000_000),
+        ("float8", "1795516383.123456", NS),
+        ("numeric", "1795516383.123456000", NS),
+        ("timestamptz", '"1677-09-21T00:12:43.145225+00:00"', -9_223_372_036_854_775_000),
+    ],
+)
+def test_every_time_type_is_exact(time_type: str, time: str, ns: int) -> None:
+    """The time in the line is the row's, to the nanosecond."""
+    batch = encode(table({"v": "int4"}, time_type=time_type), f'{{"timestamp":{time},"v":1}}'.encode())
+    assert list(batch.lines) == [f"m v=1 {ns}".encode()]
+
+
+@pytest.mark.parametrize(
+    "row", [b"", b"{", b"secret", b"null", b"[1]", b'"x"', GOOD + b"x", b"\xff\xfe", b"\x00"]
+)
+def test_rule_not_json(row: bytes) -> None:
+    """What is not the JSON text of one object is refused."""
+    check_rejected(encode(table({"v": "float8"}), row), "not_json")
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_rule_too_deep(nested: str) -> None:
+    """Nesting that no parser here follows is refused; it overflows nothing."""
+    check_rejected(encode_value("json", nested), "too_deep")
+    check_rejected(
+        encode(table({"v": "int4"}), nested.encode()), "too_deep" if nested[0] == "{" else "not_json"
+    )
+
+
+def test_rule_too_large() -> None:
+    """A row that was not fetched, and a line over the limit, are refused; a line of exactly the limit is sent."""
+    check_rejected(encode(table({"v": "text"}), None), "too_large")
+    room = MAX_LINE_BYTES - len(f'm v="" {NS}')
+    check_word(encode_value("text", f'"{"x" * room}"'), f'"{"x" * room}"')
+    check_rejected(encode_value("text", f'"{"x" * room}y"'), "too_large")
+    check_rejected(encode_value("text", f'"\\f{"x" * room}y"'), "too_large")
+
+
+@pytest.mark.parametrize(
+    "row", [f"{{{TIME}}}", f'{{{TIME},"value":null}}', f'{{{TIME},"value":null,"s":null}}']
+)
+def test_rule_no_fields(row: str) -> None:
+    """A notification that says nothing is refused."""
+    check_rejected(encode(payload(fields=("value", "s"), text_fields=("s",)), row.encode()), "no_fields")
+
+
+def test_a_table_row_of_nulls_is_sent() -> None:
+    """A table's row counts even if all its fields are null."""
+    batch = encode(table({"a": "int4", "b": "text"}), f'{{{TIME},"a":null,"b":null}}'.encode())
+    assert list(batch.lines) == [f'm a="NaN",b="" {NS}'.encode()]
+
+
+@pytest.mark.parametrize(
+    ("time", "ns"),
+    [
+        ('"2026-11-24T10:33:03.123456+00:00"', NS),
+        ('"2026-11-24T10:33:03.123456"', NS),
+        ("1795516383.123456", NS),
+        ("1795516383", 1_795_516_383_000_000_000),
+    ],
+)
+def test_a_payload_brings_its_time_as_it_likes(time: str, ns: int) -> None:
+    """A notification's time may be a text or a number, from one payload to the next."""
+    batch = encode(payload(), f'{{"timestamp":{time},"value":1.5}}'.encode())
+    assert list(batch.lines) == [f"m value=1.5 {ns}".encode()]
+
+
+def test_a_payload_without_some_of_its_fields_keeps_the_schema() -> None:
+    """A field that a notification leaves out is null in its line, a boolean is a number, the rest stays."""
+    mapping = payload(fields=("a", "b", "s"), text_fields=("s",))
+    batch = encode(mapping, f'{{{TIME},"b":true}}'.encode())
+    assert list(batch.lines) == [f'm a="NaN",b=1,s="" {NS}'.encode()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sp ace", "co,mma", "eq=ual", 'quo"te', "back\\slash", "größe", "tab\t", "end\\", "%s", "time", "_0"],
+)
+def test_rows_with_nasty_columns_arrive(name: str) -> None:
+    """A column of any name is read by its name and arrives as one valid field."""
+    mapping = table({name: "float8", "other": "int4"})
+    row = json.dumps({"timestamp": "2026-11-24T10:33:03.123456+00:00", name: 2.5, "other": 1})
+    batch = encode(mapping, row.encode())
+    (point,) = parse(batch.lines[0], lambda: 0)
+    assert point.fields == {mapping.fields[0].name: 2.5, "other": 1.0}
+    assert point.time_ns == NS
+
+
+def test_bad_rows_leave_their_neighbours_alone() -> None:
+    """Rejections and lines keep the page's order, its mark and its time; each rejection names its row."""
+    rows = [GOOD, b"x", GOOD, None, b'{"timestamp":null}', GOOD]
+    batch = encode(table({"v": "float8"}), *rows)
+    assert list(batch.lines) == [GOOD_LINE] * 3
+    assert [(rejection.reason, rejection.key) for rejection in batch.rejections] == [
+        ("not_json", "row 1"),
+        ("too_large", "row 3"),
+        ("time_missing", "row 4"),
+    ]
+    assert (batch.mark, batch.pulled_at) == (3, 12.5)
+
+
+def test_rows_without_keys_are_rejected_without_a_name() -> None:
+    """A channel route has no keys: its rejections name nothing, and raise nothing."""
+    batch = Encoder(payload()).encode(Page(1, [b"x"], [], 0.0))
+    assert batch.rejections[0].key == ""
+
+
+def test_of_equal_keys_the_last_counts() -> None:
+    """A payload that says a key twice is one row with the last value."""
+    check_word(encode(table({"v": "int4"}), f'{{{TIME},"v":1,"v":2}}'.encode()), "2")
+
+
+COLUMNS = {"n": "float8", "i": "int8", "b": "bool", "s": "text", "j": "jsonb", "a, b=c": "numeric"}
+ROUTE = table(COLUMNS)
+
+Row = dict[str, Any]
+NUMBERS = st.none() | st.floats() | st.integers(-(2**53), 2**53)
+TEXTS = (
+    st.none() | st.text() | st.sampled_from(["NaN", "\r", "\f\n", "\\", '"', "m v=1 5\nm v=2 6", " ", ",=#"])
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "n": NUMBERS,
+        "i": st.none() | st.integers(-(2**53), 2**53),
+        "b": st.none() | st.booleans(),
+        "s": TEXTS,
+        "j": st.recursive(
+            TEXTS | NUMBERS.filter(lambda n: n is None or math.isfinite(n)), st.lists, max_leaves=4
+        ),
+        "a, b=c": NUMBERS,
+    }
+)
+
+
+def row_to_json(row: Row) -> bytes:
+    """As Postgres writes it: no bare NaN or Infinity, text not escaped to ASCII."""
+
+    def spelled(value):
+        if isinstance(value, float) and not math.isfinite(value):
+            return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        return value
+
+    plain = {name: spelled(value) for name, value in row.items()}
+    return json.dumps({"timestamp": "2026-11-24T10:33:03.123456+00:00", **plain}, ensure_ascii=False).encode()
+
+
+def expected_number(value: float | None) -> float | str:
+    return "NaN" if value is None or not math.isfinite(value) else float(value)
+
+
+def expected_text(value: object) -> str:
+    """The table's rules for a text, said once more in other words."""
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = (
+        text.replace("\f", "\ufffd")
+        .replace("\r\n", "\0crlf")
+        .replace("\r", "\ufffd")
+        .replace("\0crlf", "\r\n")
+    )
+    return "NaN " if text == "NaN" else text
+
+
+def expected_fields(row: Row) -> dict[str, object]:
+    return {
+        "n": expected_number(row["n"]),
+        "i": expected_number(row["i"]),
+        "b": expected_number(row["b"]),
+        "s": expected_text(row["s"]),
+        "j": expected_text(row["j"]),
+        "a, b=c": expected_number(row["a, b=c"]),
+    }
+
+
+def is_subnormal(value: object) -> bool:
+    return isinstance(value, float) and 0 < abs(value) < sys.float_info.min
+
+
+@given(st.lists(ROWS, max_size=5))
+def test_n_rows_are_n_points_with_equal_values(rows: list[Row]) -> None:
+    """A whole message of any rows parses to as many points, in order, with the values of the rows: no injected line."""
+    batch = encode(ROUTE, *map(row_to_json, rows))
+    assert batch.rejections == []
+    points = parse(b"\n".join(batch.lines), lambda: 0)
+    assert [(point.measurement, point.tags, point.time_ns) for point in points] == [("m", {}, NS)] * len(rows)
+    assert [point.fields for point in points] == [expected_fields(row) for row in rows]
+    # The second parser refuses NUL in a string and subnormal numbers, both of which Grafana was seen to take.
+    for line, row in zip(batch.lines, rows, strict=True):
+        if b"\0" not in line and not any(map(is_subnormal, row.values())):
+            parsed = parse_line(line.decode())
+            assert (parsed["measurement"], parsed["time"]) == ("m", NS)
+            assert parsed["fields"] == expected_fields(row)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_the_schema_is_the_same_for_any_mix_of_rows(rows: list[Row]) -> None:
+    """Every line has every field, in one order; a number field is a number or NaN, a text field never NaN."""
+    for line in encode(ROUTE, *map(row_to_json, rows)).lines:
+        (point,) = parse(line, lambda: 0)
+        assert list(point.fields) == list(COLUMNS)
+        for name, value in point.fields.items():
+            if name in {"s", "j"}:
+                assert isinstance(value, str)
+                assert value != "NaN"
+            else:
+                assert isinstance(value, float) or value == "NaN"
+
+
+JUNK = st.one_of(
+    st.binary(max_size=40),
+    st.text(alphabet='{}[]":,\\ud8\x00\r\n0123456789eE+-.NaInfityul', max_size=40).map(str.encode),
+    st.builds(
+        lambda time, value, junk: b'{"timestamp":' + time + b',"v":' + value + b',"t":' + junk + b"}",
+        st.sampled_from(
+            [b"0", b'"2026-11-24T10:33:03+00:00"', b'"infinity"', b"1e99999999999999999999", b"null"]
+        )
+        | st.binary(max_size=8),
+        st.sampled_from([b"1", b"null", b'"NaN"', b"1e400", b"true", b'"\\ud800"']) | st.binary(max_size=8),
+        st.sampled_from([b'"a\\\\"', b'"\xff,="', b'"\\udc00\\\\ "', b"[]", b"null", b'"\\n"'])
+        | st.binary(max_size=8),
+    ),
+)
+MAPPINGS = [
+    table({"v": "float8"}),
+    table({"v": "float8", "t": "text"}),
+    table({"v": "text", "t": "text"}, tags=("t",)),
+    table({"v": "bool", "t": "json"}, time_type="numeric"),
+    table({"v": "numeric"}, time_type="date"),
+    payload(fields=("v", "t"), text_fields=("t",)),
+]
+
+
+@given(st.lists(JUNK | st.none(), max_size=6), st.sampled_from(MAPPINGS))
+def test_any_bytes_become_a_line_or_a_rejection(rows: list[bytes | None], mapping: Mapping) -> None:
+    """Nothing raises; each row is counted once; what is sent parses to one point each; a good neighbour arrives."""
+    good = json.dumps({"timestamp": "2026-11-24", "v": 1, "t": "x"}).encode()
+    batch = encode(
+        mapping, *rows, b'{"timestamp":1,"v":true,"t":"x"}' if mapping.time_kind == "number" else good
+    )
+    assert len(batch.lines) + len(batch.rejections) == len(rows) + 1
+    assert all(rejection.key != f"row {len(rows)}" for rejection in batch.rejections)
+    assert len(parse(b"\n".join(batch.lines), lambda: 0)) == len(batch.lines)
+    for line in batch.lines:
+        assert re.search(r" -?[0-9]{1,19}\Z", line.decode())

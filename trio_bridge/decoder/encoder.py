@@ -1,0 +1,118 @@
+r"""One page of JSON rows → one batch of lines that Grafana certainly accepts; rows that cannot be lines are rejected.
+
+Total: whatever bytes a row is made of, it becomes one line or one `Rejection`, never an exception, and its neighbours
+never notice. The schema is constant: every line carries every field of the mapping, in one order, each of one type.
+
+    in the row                               in the line
+    number                                   float64: integers as digits, others as the shortest decimal
+    integer that float64 has to round        the nearest float64; counted ``rounded``
+    number that float64 cannot hold          rejected ``out_of_range``
+    bool                                     1 or 0
+    null in a number or boolean field        "NaN", which Grafana takes for null
+    NaN                                      as null
+    Infinity, -Infinity                      as null; counted ``infinity``
+    text, enum, uuid, interval and others    "…" with " and \ escaped
+    json, jsonb, array, composite            its JSON text, as a text
+    null in a text field                     ""
+    text that is just NaN                    "NaN " (with a space, or Grafana makes the column numbers)
+    lone CR or form feed in a text           U+FFFD; counted ``control_character``
+    half of a surrogate pair, invalid UTF-8  U+FFFD; counted ``not_unicode``
+    field or tag that the row does not have  as null; counted ``missing``
+    null or empty tag                        tag left out
+    tag with control characters, or with a   U+FFFD in their place; counted ``tag_character``
+      backslash where it would escape
+    value of another type than its field     rejected ``wrong_type``
+    time null or missing                     rejected ``time_missing``
+    time infinite                            rejected ``time_infinite``
+    time before 1677 or after 2262           rejected ``time_out_of_range``
+    time that is none                        rejected ``time_invalid``
+    not JSON, or not an object               rejected ``not_json``
+    nested too deep                          rejected ``too_deep``
+    line over 60 KiB, or row not fetched     rejected ``too_large``
+    payload whose fields are all null        rejected ``no_fields`` (a table's row is sent)
+
+Good rows go the way of `quick_encoding`, compiled once from the mapping, all others the careful way of `values`. A
+rejected row counts once, by its reason; what would have been nulled in it does not count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from trio_bridge.decoder import lines, values
+from trio_bridge.decoder.mapping import Field, Mapping
+from trio_bridge.decoder.quick_encoding import NOT_QUICK, quick_way
+from trio_bridge.errors import PayloadError
+from trio_bridge.records import Batch, Page, Rejection
+
+# A JSON value (None: its key is missing) as a word of the line; what is sent otherwise than written is counted.
+_Writer = Callable[[bytes | None, Counter[str]], str | int]
+
+
+class Encoder:
+    """Turns pages into batches by one mapping."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+        self._template = line_template(mapping)
+        self._writers = _careful_writers(mapping)
+        self._quick = quick_way(mapping, self._template)
+
+    def encode(self, page: Page) -> Batch:
+        """The lines of `page` in its order, and the rejections of the rows that did not become lines."""
+        quick = self._quick
+        encoded: list[bytes] = []
+        rejections: list[Rejection] = []
+        nulled: Counter[str] = Counter()
+        for index, row in enumerate(page.rows):
+            try:
+                try:
+                    line = quick(row) if row is not None else self._encode_carefully(row, nulled)
+                except NOT_QUICK:
+                    line = self._encode_carefully(row, nulled)
+            except PayloadError as refusal:
+                key = page.keys[index] if index < len(page.keys) else ""
+                rejections.append(Rejection(refusal.reason, key, str(refusal)))
+            else:
+                encoded.append(line)
+        return Batch(page.mark, encoded, rejections, dict(nulled), page.pulled_at)
+
+    def _encode_carefully(self, row: bytes | None, nulled: Counter[str]) -> bytes:
+        if row is None:
+            raise PayloadError("too_large", "the row is larger than what is fetched")
+        noted: Counter[str] = Counter()
+        members = values.json_members(row, noted)
+        words = [write(members.get(column), noted) for column, write in self._writers]
+        if self._mapping.from_payload and all(
+            members.get(field.column, b"null") == b"null" for field in self._mapping.fields
+        ):
+            raise PayloadError("no_fields", "every field is null or missing")
+        line = lines.encoded_line(self._template % tuple(words))
+        nulled.update(noted)
+        return line
+
+
+def line_template(mapping: Mapping) -> str:
+    """A line with one ``%s`` for each tag (which brings its own comma and name), each field and the time."""
+    fields = ",".join(lines.escaped_name(field.name).replace("%", "%%") + "=%s" for field in mapping.fields)
+    return f"{mapping.measurement}{'%s' * len(mapping.tags)} {fields} %s"
+
+
+def _careful_writers(mapping: Mapping) -> list[tuple[str, _Writer]]:
+    """For each place of the template the column that fills it and how; together they read any JSON object."""
+
+    def tag(name: str) -> _Writer:
+        head = f",{lines.escaped_name(name)}="
+        return lambda value, nulled: values.tag_pair(value, head, nulled)
+
+    def field(field: Field) -> _Writer:
+        if field.kind in {"number", "boolean"}:
+            return lambda value, nulled: values.number_field(value, field.column, nulled)
+        return values.text_field
+
+    return [
+        *((place.column, tag(place.name)) for place in mapping.tags),
+        *((place.column, field(place)) for place in mapping.fields),
+        (mapping.time, lambda value, _: values.time_ns(value, mapping.time, mapping.time_unit)),
+    ]

@@ -1,0 +1,76 @@
+"""What the two kinds of source share: getting in, becoming the leader, hearing the stop.
+
+Runs in the listener's thread. A route has one leader among all replicas: who holds the route's advisory lock. The lock
+lives and dies with the connection, so a leader that crashed is replaced as soon as Postgres has seen its socket close.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from trio_bridge.errors import SourceError
+from trio_bridge.handover import Stop
+from trio_bridge.listener.stage import Line
+from trio_bridge.postgres.queries import LEADER_CLASS
+from trio_bridge.postgres.session import LoginRefused, Session
+
+LEADER_RETRY_S: Final = (0.1, 0.4)
+"""A standby asks for the lock at random moments this far apart: hand-over stays well below a second."""
+
+HEARTBEATS_TO_DEATH: Final = 3
+"""Heartbeats without an answer after which a connection is given up."""
+
+
+def connect(attempts: Sequence[str], line: Line, *, timeout_s: float) -> Session:
+    """Connect to the first that lets us in.
+
+    Raises:
+        LoginRefused: all answered, and none wants us.
+        SourceError: why the last one failed.
+    """
+    line.status.phase = "connecting"
+    failure: SourceError = SourceError("no address to connect to")
+    for conninfo in attempts:
+        try:
+            return Session.connect(conninfo, line.wake, timeout_s=timeout_s)
+        except LoginRefused as error:
+            failure = error
+        except SourceError as error:
+            # A host that refuses the login says more than one that is not there.
+            if not isinstance(failure, LoginRefused):
+                failure = error
+    raise failure
+
+
+def wait_leader(
+    session: Session, line: Line, name: str, *, timeout_s: float, log: FilteringBoundLogger
+) -> bool:
+    """Wait until this connection leads the route `name`; False if told to stop before."""
+    key = zlib.crc32(name.encode()) - (1 << 31)
+    statement = f"SELECT pg_try_advisory_lock({LEADER_CLASS}, {key})"
+    line.status.phase = "connecting"
+    while not _told_to_stop(line):
+        ((led,),) = session.query(statement, timeout_s=timeout_s)
+        line.status.statements += 1
+        if led == "t":
+            return True
+        if line.status.phase != "standby":
+            line.status.phase = "standby"
+            log.info("standby", reason="another replica leads this route")
+        again_at = time.monotonic() + random.uniform(*LEADER_RETRY_S)  # noqa: S311  (spreads replicas, hides nothing)
+        while time.monotonic() < again_at:
+            line.wake.arm()
+            if _told_to_stop(line):
+                return False
+            session.wait(again_at)
+    return False
+
+
+def _told_to_stop(line: Line) -> bool:
+    return line.wake.stop is not Stop.NO

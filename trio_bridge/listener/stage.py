@@ -1,0 +1,146 @@
+"""The listener's Trio side: runs a source in a thread of its own and hands its pages to the decoder.
+
+A *source* (`table_source.TableSource`, `channel_source.ChannelSource`) owns one connection to Postgres and all that is
+decided about it; it runs in one worker thread, opens and closes the connection there, and speaks to Trio only through a
+`Line`: its `Outlet` (pages out), its `Wake` (stop, look again) and its `Feedback` (what the sender can take).
+
+`run_listener` ends when the source does: after a drain, or within 100 ms of cancellation, with no session left behind.
+It never blocks the thread: what waits for the decoder is bounded by the source, which asks for rows only on demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from trio_bridge.decoder.mapping import Mapping
+from trio_bridge.feedback import Feedback
+from trio_bridge.handover import Outlet, Wake
+from trio_bridge.ledger import Ledger
+from trio_bridge.listener.modes import Mode
+from trio_bridge.records import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The source leads its route and is ready to deliver.
+
+    Attributes:
+        mapping: what its rows become.
+    """
+
+    mapping: Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A channel route was deaf, or had no room: notifications may be lost, or `rows` certainly are."""
+
+    rows: int = 0
+
+
+class Closed:
+    """No page will follow."""
+
+
+Item = Opened | Page | Lost | Closed
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """What a source does at this moment; written by its thread, read by anybody.
+
+    Attributes:
+        phase: ``connecting``, ``standby`` (another replica leads), ``running``, ``draining`` or ``stopped``.
+        mode: how it learns of rows.
+        mode_changes: in this run.
+        statements: sent to Postgres in this run.
+        flip: set by tests: change the mode as soon as may be.
+    """
+
+    phase: str = "stopped"
+    mode: Mode = Mode.POLL
+    mode_changes: int = 0
+    statements: int = 0
+    flip: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """All that passes between a source's thread and Trio. *Owns* the socket pairs; lives for one run."""
+
+    status: SourceStatus
+    wake: Wake = field(default_factory=Wake)
+    outlet: Outlet[Item] = field(default_factory=Outlet)
+    feedback: Feedback = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.feedback = Feedback(self.wake.wake)
+
+    def close(self) -> None:
+        """After the thread has ended."""
+        self.outlet.close()
+        self.wake.close()
+
+
+class Source(Protocol):
+    """What runs in the thread."""
+
+    def run(self) -> None:
+        """Deliver until drained or aborted; returns then, raises a `BridgeError` when it cannot go on."""
+
+
+async def run_listener(
+    source: Source,
+    line: Line,
+    pages: trio.MemorySendChannel[Page],
+    *,
+    ledger: Ledger,
+    lost: Callable[[Lost], None],
+    task_status: trio.TaskStatus[Mapping | None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run `source` and send its pages on.
+
+    Reports the mapping as started once the source leads its route; None if it was drained before that.
+
+    Raises:
+        BridgeError: what the source raised.
+    """
+    started = False
+    ended = trio.Event()
+
+    async def run_thread() -> None:
+        # A limiter of its own: sources live as long as their routes and must not use up the shared one.
+        await trio.to_thread.run_sync(
+            source.run, thread_name="trio_bridge listener", limiter=trio.CapacityLimiter(1)
+        )
+        ended.set()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_thread)
+            try:
+                async with pages:
+                    while not isinstance(item := await line.outlet.wait_get(), Closed):
+                        match item:
+                            case Page():
+                                ledger.saw(len(item.rows))
+                                await pages.send(item)
+                            case Opened():
+                                started = True
+                                task_status.started(item.mapping)
+                            case Lost():
+                                lost(item)
+                if not started:
+                    task_status.started(None)
+                # Drained pages are still to be acknowledged and checkpointed.
+                await ended.wait()
+            except BaseException:
+                # Cancelled, or the decoder is gone: the thread has nobody left to work for.
+                line.wake.abort()
+                raise
+    finally:
+        line.close()

@@ -1,0 +1,269 @@
+"""The source of a table route: deltas, modes, gate, heartbeat and checkpoint, over one connection.
+
+The thread's shell around two pure cores: `position.Position` (what has been delivered) and `modes.Pulse` (what to do
+next). It asks the pulse, does what it says, reports what came of it, and remembers for each page the position that its
+acknowledgement will stand for. *Owns* the connection; ends when drained (everything acknowledged and checkpointed),
+aborted, or with a `BridgeError`. It never stops reading its socket and is never idle in a transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import sql
+from structlog.typing import FilteringBoundLogger
+
+from trio_bridge.config.names import TableName
+from trio_bridge.config.settings import PostgresSettings, RouteSettings
+from trio_bridge.decoder.mapping import map_table
+from trio_bridge.handover import Stop
+from trio_bridge.listener.modes import Act, Demand, Pulse
+from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
+from trio_bridge.listener.stage import Closed, Line, Opened
+from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
+from trio_bridge.postgres.checkpoint import Checkpoint
+from trio_bridge.postgres.delta import DeltaReader
+from trio_bridge.postgres.position import Position
+from trio_bridge.postgres.queries import GATE_CLASS, compose, without_comments
+from trio_bridge.postgres.session import Aborted, Session, StatementRefused
+from trio_bridge.records import Page
+
+BELL_CHANNEL: Final = "influx_feed"
+"""The channel that the trigger rings."""
+
+LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+class TableSource:
+    """See the module.
+
+    Args:
+        settings: for deadlines; the address is in `attempts`.
+        route: the table route.
+        table: its table.
+        attempts: connection strings in the order to try, from `conninfo.resolve`.
+        interval_s: the sender's pace.
+        line: to Trio.
+        log: bound to the route.
+    """
+
+    def __init__(
+        self,
+        settings: PostgresSettings,
+        route: RouteSettings,
+        table: TableName,
+        *,
+        attempts: Sequence[str],
+        interval_s: float,
+        line: Line,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._settings = settings
+        self._route = route
+        self._table = table
+        self._attempts = attempts
+        self._interval_s = interval_s
+        self._line = line
+        self._log = log
+        self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
+
+    def run(self) -> None:
+        """Deliver until drained or aborted. Raises a `BridgeError` when it cannot go on."""
+        line = self._line
+        try:
+            session = connect(self._attempts, line, timeout_s=self._settings.connect_timeout_s)
+            try:
+                self._deliver(session)
+            finally:
+                session.close()
+        except Aborted:
+            pass
+        finally:
+            line.status.phase = "stopped"
+            line.outlet.put(Closed())
+
+    def _deliver(self, session: Session) -> None:
+        patience_s = self._settings.connect_timeout_s
+        cluster = read_cluster(session, timeout_s=patience_s)
+        watched = read_table(session, self._table, timeout_s=patience_s)
+        mapping = map_table(self._route, watched.shape)
+        if not wait_leader(session, self._line, self._route.name, timeout_s=self._answer_s, log=self._log):
+            return
+        # LISTEN before the position is read: a bell in between is heard, a row before it is in the delta.
+        session.query(f"LISTEN {BELL_CHANNEL}", timeout_s=patience_s)
+        checkpoint, position = Checkpoint.take_over(session, self._route.name, cluster, timeout_s=patience_s)
+        columns = [mapping.time, *(f.column for f in mapping.fields), *(t.column for t in mapping.tags)]
+        reader = DeltaReader(self._table, watched.key, columns)
+        for span, statement in reader.statements.items():
+            session.prepare(span.value, statement, timeout_s=patience_s)
+        may_ring = watched.rings and not cluster.prepares
+        self._say_how(watched, rings=watched.rings, prepares=cluster.prepares)
+        pulse = Pulse(
+            interval_s=self._interval_s,
+            heartbeat_s=self._settings.heartbeat_s,
+            may_ring=may_ring,
+            now=time.monotonic(),
+        )
+        self._line.status.phase = "running"
+        self._log.info("running", position=str(position.snapshot), epoch=checkpoint.epoch)
+        self._line.outlet.put(Opened(mapping))
+        _Run(
+            line=self._line,
+            session=session,
+            watched=watched,
+            checkpoint=checkpoint,
+            reader=reader,
+            pulse=pulse,
+            position=position,
+            answer_s=self._answer_s,
+            log=self._log,
+        ).run()
+
+    def _say_how(self, watched: WatchedTable, *, rings: bool, prepares: bool) -> None:
+        install = f"run `trio-bridge install --table '{self._table}'`"
+        if not watched.indexed:
+            self._log.warning("no_index", table=str(self._table), remedy=install)
+        if not rings:
+            self._log.warning("no_trigger", table=str(self._table), effect="polling only", remedy=install)
+        elif prepares:
+            self._log.info("poll_only", reason="max_prepared_transactions > 0: NOTIFY would break PREPARE")
+
+
+class _Run:
+    """One run of the loop, from the moment this connection leads the route."""
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        session: Session,
+        watched: WatchedTable,
+        checkpoint: Checkpoint,
+        reader: DeltaReader,
+        pulse: Pulse,
+        position: Position,
+        answer_s: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._line = line
+        self._session = session
+        self._watched = watched
+        self._checkpoint = checkpoint
+        self._reader = reader
+        self._pulse = pulse
+        self._position = position
+        self._answer_s = answer_s
+        self._log = log
+        self._oid = str(watched.oid)
+        self._positions: dict[int, Position] = {}
+        self._said: set[str] = set()
+        gate = {"gate_class": sql.Literal(GATE_CLASS)}
+        self._take_gate = without_comments(compose("queries/gate_take", **gate))
+        self._gate_holder = without_comments(compose("queries/gate_holder", **gate))
+        self._free_gate = f"SELECT pg_advisory_unlock({GATE_CLASS}, {self._oid}::oid::int4)"
+
+    def run(self) -> None:
+        line, pulse, status = self._line, self._pulse, self._line.status
+        draining = False
+        while True:
+            line.wake.arm()
+            if line.wake.stop is not Stop.NO and not draining:
+                draining = True
+                status.phase = "draining"
+                line.outlet.put(Closed())
+            if status.flip:
+                status.flip = False
+                pulse.flip(time.monotonic())
+            if bells := self._bells():
+                pulse.rang(time.monotonic(), bells)
+            feedback = line.feedback
+            demand = Demand(feedback.ready_at, feedback.sent_mark, feedback.acked_mark)
+            decision = pulse.decide(time.monotonic(), demand, draining=draining)
+            match decision.act:
+                case Act.WAIT:
+                    self._session.wait(decision.until)
+                    continue
+                case Act.STOP:
+                    return
+                case Act.DELTA:
+                    self._read_page()
+                case Act.HEARTBEAT:
+                    self._session.query("SELECT 1", timeout_s=self._answer_s)
+                    pulse.heartbeat_done(time.monotonic())
+                case Act.TAKE_GATE:
+                    self._try_gate()
+                case Act.FREE_GATE:
+                    self._session.query(self._free_gate, timeout_s=self._answer_s)
+                    pulse.gate_freed(time.monotonic())
+                case Act.CHECKPOINT:
+                    self._save(demand.acked_mark)
+            status.statements += 1
+            if status.mode is not pulse.mode:
+                self._log.debug("mode", mode=pulse.mode.value)
+                status.mode, status.mode_changes = pulse.mode, pulse.mode_changes
+
+    def _read_page(self) -> None:
+        position = self._position
+        name, params = position.span.value, self._reader.params(position)
+        try:
+            results = self._session.run(name, params, timeout_s=self._answer_s)
+            delta = self._reader.read(position, results)
+        except StatementRefused as error:
+            if error.sqlstate != LOCK_NOT_AVAILABLE:
+                raise
+            self._say_once(
+                "table_locked", "somebody holds a lock on the table: its rows come when it is free"
+            )
+            self._pulse.deferred(time.monotonic())
+            return
+        self._said.discard("table_locked")
+        self._position = delta.position
+        now = time.monotonic()
+        self._pulse.delta_done(
+            now, rows=len(delta.rows), more=delta.more, horizon=delta.horizon, bells=self._bells()
+        )
+        if delta.rows:
+            mark = self._pulse.last_mark
+            self._positions[mark] = delta.position
+            self._line.outlet.put(Page(mark, delta.rows, delta.keys, now))
+        elif self._pulse.last_mark in self._positions:
+            # Nothing new up to here: the last page's acknowledgement may stand for this much.
+            self._positions[self._pulse.last_mark] = delta.position
+
+    def _try_gate(self) -> None:
+        ((fence,),) = self._session.query(self._take_gate, (self._oid,), timeout_s=self._answer_s)
+        if fence is not None:
+            self._said.discard("gate_held")
+            self._pulse.gate_taken(time.monotonic(), int(fence))
+            return
+        pids = gate_holder(self._session, self._watched.oid, self._gate_holder, timeout_s=self._answer_s)
+        self._say_once("gate_held", "another session holds this table's gate: polling meanwhile", pids=pids)
+        self._pulse.gate_refused(time.monotonic())
+
+    def _save(self, mark: int) -> None:
+        try:
+            self._checkpoint.write(self._session, self._positions[mark], timeout_s=self._answer_s)
+        except StatementRefused as error:
+            # Delivery goes on; what grows is only what a failure would repeat.
+            self._say_once("checkpoint_not_written", str(error))
+            self._pulse.not_saved(time.monotonic())
+            return
+        self._said.discard("checkpoint_not_written")
+        self._positions = {later: position for later, position in self._positions.items() if later > mark}
+        self._pulse.saved(time.monotonic(), mark)
+
+    def _bells(self) -> int:
+        """Bells for this table since the last look. Whoever rings without naming a table rings for all."""
+        return sum(
+            1
+            for notification in self._session.notifications()
+            if notification.channel == BELL_CHANNEL
+            and notification.payload in (self._oid.encode(), b"*", b"")
+        )
+
+    def _say_once(self, event: str, reason: str, **details: str) -> None:
+        if event not in self._said:
+            self._said.add(event)
+            self._log.warning(event, reason=reason, **details)

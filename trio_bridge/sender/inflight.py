@@ -1,0 +1,121 @@
+"""What is written to Grafana and not yet acknowledged.
+
+Grafana reads, converts, publishes, then reads again, so a pong proves that everything written before its ping
+was processed (Grafana: pkg/services/live/pushws). Hence no message has an acknowledgement of its own: a ping
+covers all that was written before it, and a pong also answers the pings before its own.
+
+Pure: the time is an argument, nothing is sent. Each row and each mark is acknowledged once, in order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from trio_bridge.sender.pace import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """One ping and what it covers, counted from the start of the connection.
+
+    Attributes:
+        payload: unique in all connections.
+        asked_at: when it was made.
+        messages: how many messages, also those without data, were written before it.
+        bytes: their size.
+        rows: their lines.
+        mark: the highest mark that was complete; 0: none.
+    """
+
+    payload: bytes
+    asked_at: float
+    messages: int
+    bytes: int
+    rows: int
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What one pong proves beyond the pongs before it.
+
+    Attributes:
+        rows: lines more.
+        mark: the mark that is now acknowledged, with all before; None: no new one.
+    """
+
+    rows: int
+    mark: int | None
+
+
+class InFlight:
+    """The account of one connection."""
+
+    def __init__(self, nonce: bytes) -> None:
+        """`nonce` tells the pings of this connection from those of any other (a pong of an old one proves nothing)."""
+        self._nonce: Final = nonce
+        self._count = 0
+        self._pings: deque[Ping] = deque()
+        self._written = Ping(b"", -math.inf, 0, 0, 0, 0)
+        self._covered = self._acknowledged = self._written
+
+    def wrote(self, message: Message) -> None:
+        """`message` is on the socket as a whole."""
+        before = self._written
+        self._written = Ping(
+            b"",
+            -math.inf,
+            before.messages + 1,
+            before.bytes + len(message.data),
+            before.rows + message.rows,
+            before.mark if message.completed_mark is None else message.completed_mark,
+        )
+
+    def ping(self, now: float) -> Ping:
+        """The next ping, to be written behind everything that was written."""
+        self._count += 1
+        written = self._written
+        ping = Ping(
+            self._nonce + self._count.to_bytes(8, "big"),
+            now,
+            written.messages,
+            written.bytes,
+            written.rows,
+            written.mark,
+        )
+        self._pings.append(ping)
+        self._covered = ping
+        return ping
+
+    def answered(self, ping: Ping) -> Acknowledgement:
+        """`ping` was answered, and with it all before; nothing new if a later one already was."""
+        while self._pings and self._pings[0].payload <= ping.payload:
+            self._pings.popleft()
+        before = self._acknowledged
+        if ping.messages <= before.messages:
+            return Acknowledgement(0, None)
+        self._acknowledged = ping
+        return Acknowledgement(ping.rows - before.rows, ping.mark if ping.mark > before.mark else None)
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Size of all messages that no pong has covered yet."""
+        return self._written.bytes - self._acknowledged.bytes
+
+    @property
+    def wants_ping(self) -> bool:
+        """Whether something is written that no ping covers."""
+        return self._written.messages > self._covered.messages
+
+    @property
+    def waits_since(self) -> float:
+        """When the oldest unanswered ping was made; ``math.inf``: all are answered."""
+        return self._pings[0].asked_at if self._pings else math.inf
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that was written is acknowledged and no ping is in the air."""
+        return not self._pings and not self.wants_ping
