@@ -18,7 +18,8 @@ class Page:
     Attributes:
         mark: number of the page in this run.
         rows: each the JSON text of one object, UTF-8; None: the row was larger than the listener would fetch.
-        keys: for each row, a short text that names it in a log (empty for channel routes).
+        keys: for each row, the text of its primary key, different for each row of the table; empty for channel
+            routes, whose rows have none.
         pulled_at: when it was read, monotonic seconds.
     """
 
@@ -53,6 +54,10 @@ class Batch:
         rejections: the rows that did not become lines; ``len(lines) + len(rejections)`` rows were seen.
         nulled: how often a value was sent as null or rounded, by reason.
         pulled_at: see `Page`.
+        keys: for each line, its row's key, see `Page`.
+        defaults: of a series route every field known so far in its null form (``a="NaN",b="NaN",``), sorted by name;
+            its lines carry the fields of their own series only. Empty for other routes: their lines are complete.
+            Together with any line at most ``MAX_LINE_BYTES``.
     """
 
     mark: int
@@ -60,3 +65,5 @@ class Batch:
     rejections: Sequence[Rejection]
     nulled: dict[str, int] = field(default_factory=dict)
     pulled_at: float = 0.0
+    keys: Sequence[str] = ()
+    defaults: bytes = b""

@@ -121,8 +121,11 @@ def test_lists_and_numbers_in_the_environment():
         "TRIO_BRIDGE_TAGS": "sensor",
         "TRIO_BRIDGE_GRAFANA_MESSAGE_INTERVAL_MS": "0",
         "TRIO_BRIDGE_POSTGRES_HEARTBEAT_S": "0.25",
+        "TRIO_BRIDGE_HISTORY_ROWS": "0",
+        "TRIO_BRIDGE_KEYFRAME_INTERVAL_S": "0.5",
     }
     settings = loaded(ENOUGH | more).settings
+    assert (settings.route[0].history_rows, settings.route[0].keyframe_interval_s) == (0, 0.5)
     assert settings.route[0].fields == ("value", "other")
     assert settings.route[0].tags == ("sensor",)
     assert settings.grafana.message_interval_ms == 0
@@ -186,6 +189,15 @@ def test_a_route_needs_no_name_but_may_have_one(written):
         ('[grafana]\nurl = "a\\nb"', "config.toml: [grafana] url: holds a control character or is not UTF-8"),
         ('[[route]]\ntable = "a.b.c"', "config.toml: [[route]] table: 'a.b.c' is not the name of a table: write table, schema.table or, as in SQL, \"My schema\".\"My table\""),
         ('[[route]]\ntable = "a"\n[[route]]\ntable = "b"\nstream = "a b"', "config.toml: [[route]] 2 stream: expected str matching regex '^[A-Za-z0-9_-]+$'"),
+        ('[[route]]\ntable = "a"\nname = "a\\u0000"', "config.toml: [[route]] name: holds a control character or is not UTF-8"),
+        ('[[route]]\ntable = "a"\nname = "a\\u0085"', "config.toml: [[route]] name: holds a control character or is not UTF-8"),
+        ('[[route]]\ntable = "a"\nseries = ""', "config.toml: [[route]] series: expected str of length >= 1"),
+        ('[[route]]\ntable = "a"\nmax_series = 0', "config.toml: [[route]] max_series: expected int >= 1"),
+        ('[[route]]\ntable = "a"\nmax_series = 501', "config.toml: [[route]] max_series: expected int <= 500"),
+        ('[[route]]\ntable = "a"\nhistory_rows = -1', "config.toml: [[route]] history_rows: expected int >= 0"),
+        ('[[route]]\ntable = "a"\nhistory_rows = 8001', "config.toml: [[route]] history_rows: expected int <= 8000"),
+        ('[[route]]\ntable = "a"\nkeyframe_interval_s = 0.09', "config.toml: [[route]] keyframe_interval_s: expected float >= 0.1"),
+        ('[[route]]\ntable = "a"\nkeyframe_interval_s = 61', "config.toml: [[route]] keyframe_interval_s: expected float <= 60.0"),
         ("[[route]]\ntable = 'a'\nfields = []", "config.toml: [[route]] fields: expected array of length >= 1"),
         ('[postgres]\ndsn = "postgresql://u:s3cr3t@[::1"', "config.toml: [postgres] dsn: is not a connection string libpq can read (not shown: it may hold a password): write postgresql://user@host:port/database or host=… dbname=… user=…"),
         ('[postgres]\ndsn = "host=x password=s3cr3t"', "config.toml: [postgres] dsn: holds a password, and others can read it there: use password_file, or give the whole string as TRIO_BRIDGE_POSTGRES_DSN"),
@@ -206,6 +218,8 @@ def test_the_sentence_for_a_mistake_in_the_file(written, text, sentence):
         ({"TRIO_BRIDGE_GRAFANA_ACK_TIMEOUT_S": "s3cr3t"}, "environment TRIO_BRIDGE_GRAFANA_ACK_TIMEOUT_S: expected float, got str"),
         ({"TRIO_BRIDGE_FIELDS": "a,,b"}, "environment TRIO_BRIDGE_FIELDS: expected str of length >= 1 - at $[1]"),
         ({"TRIO_BRIDGE_STREAM": "a\udc80"}, "environment TRIO_BRIDGE_STREAM: holds a control character or is not UTF-8"),
+        ({"TRIO_BRIDGE_NAME": "a\0b"}, "environment TRIO_BRIDGE_NAME: holds a control character or is not UTF-8"),
+        ({"TRIO_BRIDGE_MAX_SERIES": "501"}, "environment TRIO_BRIDGE_MAX_SERIES: expected int <= 500"),
         ({"TRIO_BRIDGE_GRAFANA_TOKEN_FILE": "/none"}, "environment TRIO_BRIDGE_GRAFANA_TOKEN and environment TRIO_BRIDGE_GRAFANA_TOKEN_FILE: give one of them"),
         ({"TRIO_BRIDGE_GRAFANA_TOKEN": ""}, "grafana: no credentials: set TRIO_BRIDGE_GRAFANA_TOKEN_FILE or TRIO_BRIDGE_GRAFANA_TOKEN (a service account with the organisation role Admin)"),
         ({"TRIO_BRIDGE_POSTGRES_DSN": "password=s3cr3t", "TRIO_BRIDGE_POSTGRES_PASSWORD": "s3cr3t"}, "environment TRIO_BRIDGE_POSTGRES_DSN holds a password, and so does environment TRIO_BRIDGE_POSTGRES_PASSWORD: give one of the two"),

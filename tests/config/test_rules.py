@@ -102,6 +102,7 @@ def test_waits_in_order():
         ([route(), route()], 'route "a" is there twice: give one of them another name = "…"'),
         ([route(), route("b", measurement="a")], 'routes "a" and "b" both feed stream/pg/a, and its panels would lose their history: give one of them another measurement'),
         ([route('x."a b"'), route("b", measurement="a_b")], 'routes "x."a b"" and "b" both feed stream/pg/a_b, and its panels would lose their history: give one of them another measurement'),
+        ([route(series="s", tags=("t",))], 'route "a": series and tags do not go together, because series become fields and a panel keeps several fields only where there are no tags: give one of the two'),
         ([route(table=None, channel="ä" * 32)], 'route "a": Postgres takes no channel of more than 63 bytes'),
     ],
 )  # fmt: skip
@@ -117,5 +118,7 @@ def test_routes_that_can():
         route("again", table="a", measurement="b"),
         route("b", table="a", stream="x"),
         route("c", table=None, channel="c"),
+        route("d", series="s"),
+        route("e", tags=("t",)),
     ]
     assert not list(rules.route_mistakes(routes))

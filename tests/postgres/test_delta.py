@@ -197,6 +197,26 @@ def test_key_of_many_types(database: Database, monkeypatch: pytest.MonkeyPatch) 
         assert eye.spans[Span.AHEAD] > 20
 
 
+def test_keys_tell_rows_apart(database: Database) -> None:
+    """Every row of a table with a composite key has a text of its own, whatever commas are in its parts."""
+    database.execute("CREATE TABLE t (a text, b text, PRIMARY KEY (a, b))")
+    install(database.dsn, T, routes=["r"])
+    parts = ["x", "x,", "x, ", ",x", " x", "x, x", "x, x\\", "x\\", "x\\,", ",", "\\", ""]
+    database.execute(
+        "INSERT INTO t SELECT a, b FROM unnest(%s::text[]) a, unnest(%s::text[]) b", parts, parts
+    )
+    with opened(database.dsn) as session:
+        eye = Eye(session, T)
+        keys: list[str] = []
+        while True:
+            page = eye.page()
+            keys += page.keys
+            if not page.more:
+                break
+    assert len(keys) == len(set(keys)) == len(parts) ** 2
+    assert {"x, x", r"x\,, x", r"x\\, x"} <= set(keys)
+
+
 def test_columns_of_any_name(database: Database) -> None:
     """Columns named like the parts of our statement, and txid asked for by name, are told apart."""
     database.execute(

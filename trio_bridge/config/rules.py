@@ -63,7 +63,7 @@ def service_mistakes(service: ServiceSettings) -> Iterator[str]:
 
 
 def route_mistakes(routes: Sequence[RouteSettings]) -> Iterator[str]:
-    """Routes that name no source or two, and routes that are in each other's way.
+    """Routes that name no source or two, that contradict themselves, and that are in each other's way.
 
     What a route says about columns is checked against the table, when it starts.
     """
@@ -75,6 +75,11 @@ def route_mistakes(routes: Sequence[RouteSettings]) -> Iterator[str]:
             continue
         if route.channel is not None and len(route.channel.encode()) > MAX_NAME_BYTES:
             yield f'route "{route.name}": Postgres takes no channel of more than {MAX_NAME_BYTES} bytes'
+        if route.series is not None and route.tags:
+            yield (
+                f'route "{route.name}": series and tags do not go together, because series become fields and a panel '
+                "keeps several fields only where there are no tags: give one of the two"
+            )
         stream = _stream(route)
         if route.name in names:
             yield f'route "{route.name}" is there twice: give one of them another name = "…"'

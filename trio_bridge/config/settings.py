@@ -78,9 +78,14 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         measurement: last part of the Live channel; default the table's or channel's name.
         time: column (or JSON key) with the row's time.
         time_unit: what a time that is a plain number counts since 1970.
-        fields: columns to send; None: every column but key, time, txid and tags.
+        fields: columns to send; None: every column but key, time, txid, series and tags.
         text_fields: of a channel route: which of its fields are text; the others are numbers.
-        tags: columns that become labels.
+        tags: columns that become labels; a route with tags has no history.
+        series: column whose values name the series: each gets fields of its own (``value_<name>``, or ``<name>``
+            where the route has one field); exclusive with `tags`.
+        max_series: rows of any further series are rejected.
+        history_rows: how many of the last rows by time a panel shows at once when it is opened; 0: none.
+        keyframe_interval_s: how often these rows are sent as a whole while rows flow.
     """
 
     name: Name
@@ -94,6 +99,12 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     fields: Annotated[tuple[Name, ...], Meta(min_length=1)] | None = None
     text_fields: tuple[Name, ...] = ()
     tags: tuple[Name, ...] = ()
+    series: Name | None = None
+    # Above about 50 fields a panel is hard to read, and Grafana slow to draw it; a filter helps up to some hundred.
+    max_series: Annotated[int, Meta(ge=1, le=500)] = 50
+    # 8,000 rows of one field are what a message of 256 KiB holds; 1,000 cost a browser a few percent of a core.
+    history_rows: Annotated[int, Meta(ge=0, le=8000)] = 1000
+    keyframe_interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

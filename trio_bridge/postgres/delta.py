@@ -53,7 +53,7 @@ class Delta:
 
     Attributes:
         rows: JSON texts; None: larger than `MAX_ROW_BYTES`.
-        keys: one text per row, for the log.
+        keys: one text per row, different for each row of the table.
         position: what is delivered once these rows are.
         more: whether further rows wait.
         horizon: xmin of the snapshot.
@@ -132,7 +132,8 @@ class DeltaReader:
                 keys += [_text(get(row, 1)) for row in range(first, end)]
             else:
                 keys += [
-                    ", ".join(_text(get(row, 1 + part)) for part in range(width)) for row in range(first, end)
+                    key_text([_text(get(row, 1 + part)) for part in range(width)])
+                    for row in range(first, end)
                 ]
             mark = end - 1
             last = RowMark(
@@ -153,28 +154,42 @@ def _text(value: bytes | None) -> str:
     return value.decode()
 
 
-def _statement(span: Span, table: TableName, key: Key, columns: tuple[str, ...]) -> str:
-    read = tuple(dict.fromkeys(("txid", *key.columns, *columns)))
+def key_text(parts: Sequence[str]) -> str:
+    """A row's key as one text, different for each row of the table."""
+    if len(parts) == 1:
+        return parts[0]
+    # ('a, b', 'c') is not ('a', 'b, c').
+    return ", ".join(part.replace("\\", "\\\\").replace(",", "\\,") for part in parts)
+
+
+def row_source(table: TableName, columns: Iterable[str]) -> tuple[sql.Identifier, sql.Composed]:
+    """A name for a row of `table` reduced to its txid and `columns`, and the sub-select that makes it."""
+    read = tuple(dict.fromkeys(("txid", *columns)))
     # Not the name of a column: that is what row_to_json would take it for.
     d = next(name for number in count() if (name := f"d{number}") not in read)
-    named = sql.SQL(", ").join(sql.Identifier(d, column) for column in key.columns)
+    rows = raw("(SELECT {columns} FROM {table})").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, read)), table=sql.Identifier(table.schema, table.name)
+    )
+    return sql.Identifier(d), rows
+
+
+def _statement(span: Span, table: TableName, key: Key, columns: tuple[str, ...]) -> str:
+    d, rows = row_source(table, (*key.columns, *columns))
+    named = raw(", ").join(sql.Composed([d, raw("."), sql.Identifier(column)]) for column in key.columns)
     # A statement numbers only the parameters that it uses: an unused one would have no type.
     first_after = 3 if span is Span.AHEAD else 5
     last = raw(f"${first_after}::xid8")
     after = [last, *(raw(f"${first_after + 1 + part}::{name}") for part, name in enumerate(key.types))]
     beyond = raw("({d}.txid, {key}) > ({after})").format(
-        d=sql.Identifier(d), key=named, after=sql.SQL(", ").join(after)
+        d=d, key=named, after=sql.SQL(", ").join(after)
     )
     limit = raw("$2::bigint")
-    rows = raw("(SELECT {columns} FROM {table})").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, read)), table=sql.Identifier(table.schema, table.name)
-    )
 
     def scan(file: str, **bounds: sql.Composable) -> str:
-        return statement(f"queries/{file}", d=sql.Identifier(d), key=named, rows=rows, limit=limit, **bounds)
+        return statement(f"queries/{file}", d=d, key=named, rows=rows, limit=limit, **bounds)
 
     in_flight = scan("scan_in_flight", xip=raw("$3::xid8[]"))
-    from_xmax = scan("scan_ahead", beyond=raw("{d}.txid >= $4::xid8").format(d=sql.Identifier(d)))
+    from_xmax = scan("scan_ahead", beyond=raw("{d}.txid >= $4::xid8").format(d=d))
     match span:
         case Span.FIRST:
             scans = [in_flight, from_xmax]
