@@ -2,8 +2,8 @@ r"""Panels of a Grafana dashboard that show a Live stream as it is meant to be s
 
 A live panel has traps that its editor does not tell of. Without ``queryType`` it shows Grafana's random walk, a
 plausible curve that has nothing to do with the data. ``maxDataPoints`` is the length of the browser's buffer: shorter
-than a route's window it cuts the history. The bridge's keyframes carry a dummy field ``_0`` … ``_9``, which a table would
-show as a column. In a series route a row has one series' field only, so lines must be drawn over the nulls between, and
+than a route's window it cuts the history. The bridge's keyframes carry a dummy field ``_0`` … ``_9``, a column to a
+table. In a series route a row has one series' field only, so lines must be drawn over the nulls between, and
 the last value of a field is the last one that is not null. Every panel made here knows that.
 
 Pure: nothing is sent and nobody is asked. Where a panel stands (``gridPos``) and its id are the dashboard's business;
