@@ -20,6 +20,7 @@ EMPTY = LedgerStatistics(
     nulled={},
     messages=0,
     bytes=0,
+    keyframes=0,
     gaps=0,
     restarts=0,
 )
@@ -85,6 +86,11 @@ class Books(RuleBasedStateMachine):
         self.counts["bytes"] += size
 
     @rule()
+    def keyframe(self):
+        self.ledger.keyframe()
+        self.counts["keyframes"] += 1
+
+    @rule()
     def gap(self):
         self.ledger.gap()
         self.counts["gaps"] += 1
@@ -112,6 +118,7 @@ class Books(RuleBasedStateMachine):
             nulled=dict(self.nulled),
             messages=self.counts["messages"],
             bytes=self.counts["bytes"],
+            keyframes=self.counts["keyframes"],
             gaps=self.counts["gaps"],
             restarts=self.counts["restarts"],
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatistics:
-    """A moment of a `Ledger`; all are rows but `messages`, `bytes`, `gaps` and `restarts`."""
+    """A moment of a `Ledger`; all are rows but `messages`, `bytes`, `keyframes`, `gaps` and `restarts`."""
 
     seen: int
     acknowledged: int
@@ -24,6 +24,7 @@ class LedgerStatistics:
     nulled: dict[str, int]
     messages: int
     bytes: int
+    keyframes: int
     gaps: int
     restarts: int
 
@@ -45,6 +46,7 @@ class Ledger:
         self._nulled: Counter[str] = Counter()
         self._messages = 0
         self._bytes = 0
+        self._keyframes = 0
         self._gaps = 0
         self._restarts = 0
 
@@ -66,6 +68,10 @@ class Ledger:
         """A message of `size` bytes was written."""
         self._messages += 1
         self._bytes += size
+
+    def keyframe(self) -> None:
+        """One of the messages was a keyframe."""
+        self._keyframes += 1
 
     def acknowledged(self, rows: int) -> None:
         """Grafana has processed `rows` rows more."""
@@ -94,6 +100,7 @@ class Ledger:
             nulled=dict(self._nulled),
             messages=self._messages,
             bytes=self._bytes,
+            keyframes=self._keyframes,
             gaps=self._gaps,
             restarts=self._restarts,
         )

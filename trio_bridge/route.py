@@ -28,12 +28,14 @@ from trio_bridge.errors import BridgeError, ConfigError, CredentialsRefused, Sin
 from trio_bridge.grafana.push import open_push
 from trio_bridge.ledger import Ledger
 from trio_bridge.listener.channel_source import ChannelSource
-from trio_bridge.listener.stage import Line, Lost, Source, SourceStatus, run_listener
+from trio_bridge.listener.stage import Line, Lost, Opened, Source, SourceStatus, run_listener
 from trio_bridge.listener.table_source import TableSource
 from trio_bridge.one_failure import one_failure
 from trio_bridge.postgres.conninfo import resolve
 from trio_bridge.postgres.session import LoginRefused
 from trio_bridge.records import Batch, Page
+from trio_bridge.sender.history import Window
+from trio_bridge.sender.keyframes import FLAGS, Keyframes
 from trio_bridge.sender.stage import run_sender
 
 PAGES_WAITING: Final = 1
@@ -125,17 +127,18 @@ class Route:
         async with trio.open_nursery() as outer:
             outer.start_soon(_drain_at, stop, line)
             async with trio.open_nursery() as stages:
-                mapping = await stages.start(
+                opened = await stages.start(
                     partial(run_listener, source, line, page_in, ledger=self.ledger, lost=self._lost)
                 )
-                if mapping is not None:
+                if opened is not None:
                     self._began()
+                    encoder = Encoder(opened.mapping)
                     stages.start_soon(
                         partial(
                             run_decoder,
                             page_out,
                             batch_in,
-                            encoder=Encoder(mapping),
+                            encoder=encoder,
                             ledger=self.ledger,
                             log=self._log,
                         )
@@ -144,10 +147,11 @@ class Route:
                         partial(
                             run_sender,
                             batch_out,
-                            connect=partial(open_push, grafana, mapping.stream),
+                            connect=partial(open_push, grafana, opened.mapping.stream),
                             interval_s=grafana.message_interval_ms / 1000,
                             ack_timeout_s=grafana.ack_timeout_s,
                             max_unacked_bytes=grafana.max_unacked_bytes,
+                            keyframes=self._make_keyframes(opened, encoder),
                             feedback=line.feedback,
                             ledger=self.ledger,
                             log=self._log,
@@ -169,10 +173,28 @@ class Route:
             log=self._log,
         )
 
+    def _make_keyframes(self, opened: Opened, encoder: Encoder) -> Keyframes:
+        route = self._route
+        keyframes = Keyframes(
+            opened.mapping.measurement,
+            Window(route.window_rows) if route.window_rows else None,
+            interval_s=route.keyframe_interval_s,
+            first_flag=random.randrange(FLAGS),  # noqa: S311  (nobody gains by guessing it)
+        )
+        shown = encoder.encode(opened.history)
+        keyframes.prepare(shown)
+        keyframes.add(shown)
+        return keyframes
+
     def _began(self) -> None:
         if self._worked and self._route.table is None:
             # Nobody listened between the two runs.
             self._lost(Lost())
+        if not self._worked and self._route.tags and self._route.history_rows:
+            self._log.warning(
+                "history_off",
+                reason="with tags, a message that replaces a panel's history would erase its labels",
+            )
         self._worked = True
         if self.failure:
             self._log.info("recovered", after=self.failure)

@@ -29,6 +29,7 @@ from trio_bridge.live.auth import new_token
 from trio_bridge.live.server import LiveServer
 from trio_bridge.records import Batch
 from trio_bridge.secret import Secret
+from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.stage import run_sender
 
 
@@ -40,6 +41,7 @@ class Rig:
             open_push, GrafanaSettings(url=url, token=Secret(token)), "pg"
         )
         self.options = {"interval_s": 0.1, "ack_timeout_s": 5.0, "max_unacked_bytes": 262_144, **options}
+        self.options.setdefault("keyframes", Keyframes("m", None, interval_s=2.0, first_flag=0))
         self.send_channel, self.receive_channel = trio.open_memory_channel[Batch](1)
         self.ledger = Ledger()
         self._told = trio.Event()

@@ -106,6 +106,11 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     history_rows: Annotated[int, Meta(ge=0, le=8000)] = 1000
     keyframe_interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
 
+    @property
+    def window_rows(self) -> int:
+        """`history_rows`, but 0 with tags: a browser that has labels loses them at each keyframe, or goes dead."""
+        return 0 if self.tags else self.history_rows
+
 
 class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The process itself.

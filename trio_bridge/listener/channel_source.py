@@ -73,7 +73,7 @@ class ChannelSource:
                     line.status.phase = "running"
                     line.status.mode = Mode.NOTIFY
                     self._log.info("running", channel=self._route.channel)
-                    line.outlet.put(Opened(mapping))
+                    line.outlet.put(Opened(mapping, Page(0, (), (), time.monotonic())))
                     self._deliver(session)
             finally:
                 session.close()

@@ -30,9 +30,11 @@ class Opened:
 
     Attributes:
         mapping: what its rows become.
+        history: rows that were delivered before, oldest first, for the panel; they are not delivered again.
     """
 
     mapping: Mapping
+    history: Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,11 @@ async def run_listener(
     *,
     ledger: Ledger,
     lost: Callable[[Lost], None],
-    task_status: trio.TaskStatus[Mapping | None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Opened | None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run `source` and send its pages on.
 
-    Reports the mapping as started once the source leads its route; None if it was drained before that.
+    Reports what the source `Opened` with once it leads its route; None if it was drained before that.
 
     Raises:
         BridgeError: what the source raised.
@@ -131,7 +133,7 @@ async def run_listener(
                                 await pages.send(item)
                             case Opened():
                                 started = True
-                                task_status.started(item.mapping)
+                                task_status.started(item)
                             case Lost():
                                 lost(item)
                 if not started:

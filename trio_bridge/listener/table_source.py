@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.config.names import TableName
 from trio_bridge.config.settings import PostgresSettings, RouteSettings
-from trio_bridge.decoder.mapping import map_table
+from trio_bridge.decoder.mapping import Mapping, map_table
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import Act, Demand, Pulse
 from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
@@ -25,6 +25,7 @@ from trio_bridge.listener.stage import Closed, Line, Opened
 from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
 from trio_bridge.postgres.delta import DeltaReader
+from trio_bridge.postgres.history import read_history
 from trio_bridge.postgres.position import Position
 from trio_bridge.postgres.queries import GATE_CLASS, compose, without_comments
 from trio_bridge.postgres.session import Aborted, Session, StatementRefused
@@ -94,7 +95,7 @@ class TableSource:
         # LISTEN before the position is read: a bell in between is heard, a row before it is in the delta.
         session.query(f"LISTEN {BELL_CHANNEL}", timeout_s=patience_s)
         checkpoint, position = Checkpoint.take_over(session, self._route.name, cluster, timeout_s=patience_s)
-        columns = [mapping.time, *(f.column for f in mapping.fields), *(t.column for t in mapping.tags)]
+        columns = mapping.columns
         reader = DeltaReader(self._table, watched.key, columns)
         for span, statement in reader.statements.items():
             session.prepare(span.value, statement, timeout_s=patience_s)
@@ -106,9 +107,10 @@ class TableSource:
             may_ring=may_ring,
             now=time.monotonic(),
         )
+        history = self._read_history(session, watched, mapping, position)
         self._line.status.phase = "running"
         self._log.info("running", position=str(position.snapshot), epoch=checkpoint.epoch)
-        self._line.outlet.put(Opened(mapping))
+        self._line.outlet.put(Opened(mapping, history))
         _Run(
             line=self._line,
             session=session,
@@ -120,6 +122,30 @@ class TableSource:
             answer_s=self._answer_s,
             log=self._log,
         ).run()
+
+    def _read_history(
+        self, session: Session, watched: WatchedTable, mapping: Mapping, position: Position
+    ) -> Page:
+        """The rows that a panel shows before the first new one comes."""
+        if not self._route.window_rows:
+            return Page(0, (), (), time.monotonic())
+        history = read_history(
+            session,
+            self._table,
+            watched,
+            columns=mapping.columns,
+            time=mapping.time,
+            position=position,
+            limit=self._route.window_rows,
+            timeout_s=self._settings.connect_timeout_s,
+        )
+        if history.left_out:
+            self._log.warning(
+                "history_left_out", reason=history.left_out, effect="panels fill up as rows come"
+            )
+        else:
+            self._log.info("history", rows=len(history.rows), last_by=history.order)
+        return Page(0, history.rows, history.keys, time.monotonic())
 
     def _say_how(self, watched: WatchedTable, *, rings: bool, prepares: bool) -> None:
         install = f"run `trio-bridge install --table '{self._table}'`"

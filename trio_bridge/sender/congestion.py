@@ -21,7 +21,7 @@ PROMPT_S: Final = 1.0
 LEAST_BYTES: Final = 4_096
 
 
-class Window:
+class CongestionWindow:
     """The bound of one connection.
 
     Attributes:

@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -29,8 +30,9 @@ from trio_bridge.grafana.push import PushConnection
 from trio_bridge.ledger import Ledger
 from trio_bridge.one_failure import one_failure
 from trio_bridge.records import Batch
-from trio_bridge.sender.congestion import Window
+from trio_bridge.sender.congestion import CongestionWindow
 from trio_bridge.sender.inflight import InFlight, Ping
+from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.pace import MAX_MESSAGE_BYTES, Message, Outbox
 
 # One full message: while it is written the next batch is taken in, and what waits beyond it waits in the
@@ -54,6 +56,7 @@ async def run_sender(
     interval_s: float,
     ack_timeout_s: float,
     max_unacked_bytes: int,
+    keyframes: Keyframes,
     feedback: Feedback,
     ledger: Ledger,
     log: FilteringBoundLogger,
@@ -68,6 +71,7 @@ async def run_sender(
         interval_s: least time between two messages that are not full, seconds; 0: none.
         ack_timeout_s: a ping unanswered, or a message unwritten, for so long: the connection is dead.
         max_unacked_bytes: nothing is written while so much is not acknowledged (less over a slow line).
+        keyframes: of this route and connection; they decorate every message.
         feedback: told what can be taken, what is sent, what is acknowledged.
         ledger: told every message and every acknowledged row.
         log: one line when connected.
@@ -86,6 +90,7 @@ async def run_sender(
             interval_s=interval_s,
             ack_timeout_s=ack_timeout_s,
             max_unacked_bytes=max_unacked_bytes,
+            keyframes=keyframes,
             feedback=feedback,
             ledger=ledger,
             log=log,
@@ -104,6 +109,7 @@ class _Sender:
         interval_s: float,
         ack_timeout_s: float,
         max_unacked_bytes: int,
+        keyframes: Keyframes,
         feedback: Feedback,
         ledger: Ledger,
         log: FilteringBoundLogger,
@@ -111,7 +117,8 @@ class _Sender:
     ) -> None:
         self._connection = connection
         self._ack_timeout_s = ack_timeout_s
-        self._window = Window(max_unacked_bytes)
+        self._congestion = CongestionWindow(max_unacked_bytes)
+        self._keyframes = keyframes
         self._feedback = feedback
         self._ledger = ledger
         self._log = log
@@ -145,6 +152,12 @@ class _Sender:
 
     async def _take_in(self, batches: trio.MemoryReceiveChannel[Batch]) -> None:
         async for batch in batches:
+            self._keyframes.prepare(batch)
+            # A keyframe goes between two messages while no row waits, so one that is due holds the next batch back.
+            while self._keyframes.due_at() <= trio.current_time():
+                self._pump_wakes.unpark_all()
+                await self._room_in_outbox.park()
+            self._keyframes.add(batch)
             self._outbox.add(batch)
             self._tell_listener()
             self._pump_wakes.unpark_all()
@@ -161,12 +174,19 @@ class _Sender:
             due_at = self._outbox.due_at(now)
             if self._ended and due_at == math.inf and self._in_flight.settled:
                 return
-            if self._in_flight.unacknowledged_bytes >= self._window.bytes:
-                due_at = math.inf
+            keyframe_at = self._keyframes.due_at() if due_at == math.inf and not self._ended else math.inf
+            if self._in_flight.unacknowledged_bytes >= self._congestion.bytes:
+                due_at = keyframe_at = math.inf
             if due_at <= now or (self._ended and due_at < math.inf):
-                await self._write(self._outbox.take(now))
+                message = self._outbox.take(now)
+                if message.data:
+                    message = replace(message, data=self._keyframes.decorated(message.data))
+                await self._write(message)
+            elif keyframe_at <= now:
+                await self._write(Message(self._keyframes.take(now), rows=0, completed_mark=None))
+                self._ledger.keyframe()
             else:
-                with trio.move_on_at(due_at):
+                with trio.move_on_at(min(due_at, keyframe_at)):
                     await self._pump_wakes.park()
 
     async def _write(self, message: Message) -> None:
@@ -195,7 +215,7 @@ class _Sender:
     async def _ping(self) -> None:
         ping = self._in_flight.ping(trio.current_time())
         await self._connection.ping(ping.payload)
-        self._window.answered_after(trio.current_time() - ping.asked_at)
+        self._congestion.answered_after(trio.current_time() - ping.asked_at)
         self._acknowledge(ping)
 
     def _acknowledge(self, ping: Ping) -> None:
@@ -253,7 +273,7 @@ class _Sender:
         busy = (
             self._ended
             or self._outbox.due_at(0.0) < math.inf
-            or self._in_flight.unacknowledged_bytes >= self._window.bytes
+            or self._in_flight.unacknowledged_bytes >= self._congestion.bytes
         )
         free_at = math.inf if busy else max(self._outbox.next_at, self._connected_at) + self._clock_offset_s
         self._feedback.can_take_from(free_at)
