@@ -344,6 +344,112 @@ def test_rows_with_nasty_columns_arrive(name: str) -> None:
     assert point.time_ns == NS
 
 
+def series_row(series: str, value: str = "1.5", time: str = TIME) -> bytes:
+    """A row of the series column `s`, written as JSON."""
+    return f'{{"id":7,"txid":"9",{time},"v":{value},"level":"x","s":{series}}}'.encode()
+
+
+ONE_FIELD_EACH = table({"v": "float8", "s": "text"}, series="s")
+
+
+def test_rule_series() -> None:
+    """Each series has fields of its own; a line carries those of its series, the defaults all that are known."""
+    batch = encode(
+        table({"v": "float8", "s": "text", "level": "text"}, series="s"),
+        series_row('"b"'),
+        series_row('"a, 1"', "null"),
+        series_row('"b"', "2"),
+    )
+    assert list(batch.lines) == [
+        f'm v_b=1.5,level_b="x" {NS}'.encode(),
+        f'm v_a\\,\\ 1="NaN",level_a\\,\\ 1="x" {NS}'.encode(),
+        f'm v_b=2,level_b="x" {NS}'.encode(),
+    ]
+    assert batch.defaults == b'level_a\\,\\ 1="",level_b="",v_a\\,\\ 1="NaN",v_b="NaN",'
+    assert (batch.rejections, batch.nulled) == ([], {})
+
+
+def test_rule_series_of_one_field() -> None:
+    """With a single field a series is called by its name alone."""
+    batch = encode(ONE_FIELD_EACH, series_row('"b"'), series_row('"a"'))
+    assert list(batch.lines) == [f"m b=1.5 {NS}".encode(), f"m a=1.5 {NS}".encode()]
+    assert batch.defaults == b'a="NaN",b="NaN",'
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "name"),
+    [
+        ("int4", "17", "17"),
+        ("numeric", "1.50", "1.50"),
+        ("bool", "true", "true"),
+        ("uuid", '"6c1e5e1a"', "6c1e5e1a"),
+        ("text", '"größe"', "größe"),
+        ("text", '"NaN"', "NaN"),
+        ("json", '"x"', "x"),
+    ],
+)
+def test_rule_series_of_any_type(type_name: str, value: str, name: str) -> None:
+    """A number or boolean names its series by its JSON text, a string by its characters, quickly and carefully."""
+    encoder = Encoder(table({"v": "float8", "s": type_name}, series="s"))
+    batch = encoder.encode(Page(1, [series_row(value)] * 2, ["1", "2"], 0.0))
+    assert list(batch.lines) == [f"m {name}=1.5 {NS}".encode()] * 2
+    assert encoder._quick(series_row(value)) == batch.lines[0]
+
+
+@pytest.mark.parametrize("series_type", ["text", "int4", "json"])
+@pytest.mark.parametrize(
+    "row",
+    [series_row("null"), series_row('""'), f'{{{TIME},"v":1}}'.encode()],
+    ids=["null", "empty", "missing"],
+)
+def test_rule_series_missing(series_type: str, row: bytes) -> None:
+    """A row that belongs to no series has no place in the measurement."""
+    check_rejected(encode(table({"v": "float8", "s": series_type}, series="s"), row), "series_missing")
+
+
+def test_rule_too_many_series() -> None:
+    """First come keep their place: rows of further series are refused by key, those of known ones go on."""
+    encoder = Encoder(table({"v": "float8", "s": "text"}, series="s", max_series=2))
+    rows = [
+        series_row('"b"'),
+        series_row('"refused, so it takes no place"', '"no number"'),
+        *(series_row(f'"{name}"') for name in ("a", "secret", "b", "other", "a")),
+    ]
+    batch = encoder.encode(Page(1, rows, [f"row {n}" for n in range(7)], 0.0))
+    assert [line.split(b"=")[0] for line in batch.lines] == [b"m b", b"m a", b"m b", b"m a"]
+    assert list(batch.keys) == ["row 0", "row 2", "row 4", "row 6"]
+    assert [(rejection.reason, rejection.key) for rejection in batch.rejections] == [
+        ("wrong_type", "row 1"),
+        ("too_many_series", "row 3"),
+        ("too_many_series", "row 5"),
+    ]
+    assert "secret" not in batch.rejections[1].detail
+    assert batch.defaults == b'a="NaN",b="NaN",'
+
+
+def test_defaults_change_only_with_a_new_series() -> None:
+    """What a page taught the encoder is in that page's defaults and in those of all later ones."""
+    encoder = Encoder(ONE_FIELD_EACH)
+    pages = [['"b"'], ['"b"', "null"], ['"a"', '"b"'], [], ['"b"']]
+    seen = [
+        encoder.encode(Page(mark, [series_row(name) for name in names], names, 0.0)).defaults
+        for mark, names in enumerate(pages)
+    ]
+    assert seen == [b'b="NaN",'] * 2 + [b'a="NaN",b="NaN",'] * 3
+
+
+def test_a_payload_may_name_its_series() -> None:
+    """A channel route has series too: by a text or a number, from one payload to the next."""
+    batch = encode(
+        payload(series="s"),
+        *(f'{{{TIME},"value":1.5,"s":{name}}}'.encode() for name in ('"a"', "7", '"7"', '"a"')),
+        f'{{{TIME},"value":null,"s":"a"}}'.encode(),
+        f'{{{TIME},"value":1}}'.encode(),
+    )
+    assert [line.split(b"=")[0] for line in batch.lines] == [b"m a", b"m 7", b"m 7", b"m a"]
+    assert [rejection.reason for rejection in batch.rejections] == ["no_fields", "series_missing"]
+
+
 def test_bad_rows_leave_their_neighbours_alone() -> None:
     """Rejections and lines keep the page's order, its mark and its time; each rejection names its row."""
     rows = [GOOD, b"x", GOOD, None, b'{"timestamp":null}', GOOD]
@@ -357,10 +463,13 @@ def test_bad_rows_leave_their_neighbours_alone() -> None:
     assert (batch.mark, batch.pulled_at) == (3, 12.5)
 
 
-def test_rows_without_keys_are_rejected_without_a_name() -> None:
-    """A channel route has no keys: its rejections name nothing, and raise nothing."""
-    batch = Encoder(payload()).encode(Page(1, [b"x"], [], 0.0))
-    assert batch.rejections[0].key == ""
+def test_each_line_has_its_rows_key() -> None:
+    """Keys go on aligned with the lines, without those of rejected rows; nothing else of a batch is about series."""
+    rows = [GOOD, b"x", GOOD, None, GOOD]
+    batch = encode(table({"v": "float8"}), *rows)
+    assert list(batch.keys) == ["row 0", "row 2", "row 4"]
+    assert list(encode(table({"v": "float8"}), GOOD, GOOD).keys) == ["row 0", "row 1"]
+    assert batch.defaults == b""
 
 
 def test_of_equal_keys_the_last_counts() -> None:

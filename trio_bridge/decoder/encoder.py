@@ -1,7 +1,8 @@
 r"""One page of JSON rows → one batch of lines that Grafana certainly accepts; rows that cannot be lines are rejected.
 
 Total: whatever bytes a row is made of, it becomes one line or one `Rejection`, never an exception, and its neighbours
-never notice. The schema is constant: every line carries every field of the mapping, in one order, each of one type.
+never notice. The schema is constant: every line carries every field of the mapping (of a series route: of its
+series), in one order, each of one type.
 
     in the row                               in the line
     number                                   float64: integers as digits, others as the shortest decimal
@@ -21,6 +22,10 @@ never notice. The schema is constant: every line carries every field of the mapp
     null or empty tag                        tag left out
     tag with control characters, or with a   U+FFFD in their place; counted ``tag_character``
       backslash where it would escape
+    text, number or boolean of the series    in the names of the fields: value_a, level_a, or a alone if the
+      column                                 route has one field; fields of other series are not in the line
+    series null, empty or missing            rejected ``series_missing``
+    row of one more series than allowed      rejected ``too_many_series``; the rows of known series are sent
     value of another type than its field     rejected ``wrong_type``
     time null or missing                     rejected ``time_missing``
     time infinite                            rejected ``time_infinite``
@@ -28,7 +33,7 @@ never notice. The schema is constant: every line carries every field of the mapp
     time that is none                        rejected ``time_invalid``
     not JSON, or not an object               rejected ``not_json``
     nested too deep                          rejected ``too_deep``
-    line over 60 KiB, or row not fetched     rejected ``too_large``
+    line over 60 KiB, or row not fetched     rejected ``too_large`` (of a series route: over 36 KiB)
     payload whose fields are all null        rejected ``no_fields`` (a table's row is sent)
 
 Good rows go the way of `quick_encoding`, compiled once from the mapping, all others the careful way of `values`. A
@@ -42,7 +47,8 @@ from collections.abc import Callable
 
 from trio_bridge.decoder import lines, values
 from trio_bridge.decoder.mapping import Field, Mapping
-from trio_bridge.decoder.quick_encoding import NOT_QUICK, quick_way
+from trio_bridge.decoder.quick_encoding import NOT_QUICK, quick_way, quick_way_of_series
+from trio_bridge.decoder.series import Series
 from trio_bridge.errors import PayloadError
 from trio_bridge.records import Batch, Page, Rejection
 
@@ -55,15 +61,21 @@ class Encoder:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
-        self._template = line_template(mapping)
         self._writers = _careful_writers(mapping)
-        self._quick = quick_way(mapping, self._template)
+        self._series: Series | None = None
+        if mapping.series is None:
+            names = [field.name for field in mapping.fields]
+            self._template = lines.line_template(mapping.measurement, names, tags=len(mapping.tags))
+            self._quick = quick_way(mapping, self._template)
+        else:
+            self._series = Series(mapping, mapping.series.most)
+            self._quick = quick_way_of_series(mapping, mapping.series, self._series.templates)
 
     def encode(self, page: Page) -> Batch:
         """The lines of `page` in its order, and the rejections of the rows that did not become lines."""
         quick = self._quick
         encoded: list[bytes] = []
-        rejections: list[Rejection] = []
+        rejections: dict[int, Rejection] = {}
         nulled: Counter[str] = Counter()
         for index, row in enumerate(page.rows):
             try:
@@ -72,11 +84,21 @@ class Encoder:
                 except NOT_QUICK:
                     line = self._encode_carefully(row, nulled)
             except PayloadError as refusal:
-                key = page.keys[index] if index < len(page.keys) else ""
-                rejections.append(Rejection(refusal.reason, key, str(refusal)))
+                rejections[index] = Rejection(refusal.reason, page.keys[index], str(refusal))
             else:
                 encoded.append(line)
-        return Batch(page.mark, encoded, rejections, dict(nulled), page.pulled_at)
+        keys = page.keys
+        if rejections:
+            keys = [key for index, key in enumerate(keys) if index not in rejections]
+        return Batch(
+            mark=page.mark,
+            lines=encoded,
+            rejections=list(rejections.values()),
+            nulled=dict(nulled),
+            pulled_at=page.pulled_at,
+            keys=keys,
+            defaults=b"" if self._series is None else self._series.defaults,
+        )
 
     def _encode_carefully(self, row: bytes | None, nulled: Counter[str]) -> bytes:
         if row is None:
@@ -88,15 +110,15 @@ class Encoder:
             members.get(field.column, b"null") == b"null" for field in self._mapping.fields
         ):
             raise PayloadError("no_fields", "every field is null or missing")
-        line = lines.encoded_line(self._template % tuple(words))
+        line = self._line(members, tuple(words))
         nulled.update(noted)
         return line
 
-
-def line_template(mapping: Mapping) -> str:
-    """A line with one ``%s`` for each tag (which brings its own comma and name), each field and the time."""
-    fields = ",".join(lines.escaped_name(field.name).replace("%", "%%") + "=%s" for field in mapping.fields)
-    return f"{mapping.measurement}{'%s' * len(mapping.tags)} {fields} %s"
+    def _line(self, members: dict[str, bytes], words: tuple[str | int, ...]) -> bytes:
+        if self._series is None or self._mapping.series is None:
+            return lines.encoded_line(self._template % words)
+        column = self._mapping.series.column
+        return self._series.line(values.series_text(members.get(column), column), words)
 
 
 def _careful_writers(mapping: Mapping) -> list[tuple[str, _Writer]]:

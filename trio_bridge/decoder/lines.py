@@ -15,7 +15,7 @@ Pure functions; nothing here knows columns or JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from trio_bridge.errors import PayloadError
 
@@ -59,17 +59,21 @@ def field_names(columns: Iterable[str]) -> tuple[str, ...]:
     called the same, the one that had to be changed gets ``_2``, ``_3`` and so on.
     """
     columns = tuple(columns)
-    cleaned = [_clean_name(column) for column in columns]
     # Unchanged names are given away first, so that a nasty neighbour never renames a good column.
-    taken = {name for column, name in zip(columns, cleaned, strict=True) if column == name}
-    names = []
-    for column, name in zip(columns, cleaned, strict=True):
-        unique, number = name, 2
-        while column != name and unique in taken:
-            unique, number = f"{name}_{number}", number + 1
-        taken.add(unique)
-        names.append(unique)
-    return tuple(names)
+    names = {column: column for column in columns if _clean_name(column) == column}
+    for column in columns:
+        if column not in names:
+            names[column] = free_name(column, set(names.values()))
+    return tuple(names[column] for column in columns)
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """The name for a field that is to be called `wanted`, by the rules of `field_names`; none of `taken`."""
+    name = unique = _clean_name(wanted)
+    number = 2
+    while unique in taken:
+        unique, number = f"{name}_{number}", number + 1
+    return unique
 
 
 def _clean_name(column: str) -> str:
@@ -80,6 +84,12 @@ def _clean_name(column: str) -> str:
 def escaped_name(name: str) -> str:
     """`name` (of `field_names`) as it stands in a line."""
     return _ESCAPED_IN_NAME.sub(r"\\\g<0>", name)
+
+
+def line_template(measurement: str, names: Iterable[str], *, tags: int = 0) -> str:
+    """A line with one ``%s`` for each tag (which brings its own comma and name), each field of `names` and the time."""
+    fields = ",".join(escaped_name(name).replace("%", "%%") + "=%s" for name in names)
+    return f"{measurement}{'%s' * tags} {fields} %s"
 
 
 def cleaned_text(text: str) -> str:
@@ -107,13 +117,13 @@ def escaped_tag(value: str) -> str:
     return _ESCAPED_IN_NAME.sub(r"\\\g<0>", value)
 
 
-def encoded_line(line: str) -> bytes:
+def encoded_line(line: str, most: int = MAX_LINE_BYTES) -> bytes:
     """`line` in UTF-8.
 
     Raises:
-        PayloadError: ``too_large``, above `MAX_LINE_BYTES`.
+        PayloadError: ``too_large``, above `most` bytes.
     """
     encoded = line.encode()
-    if len(encoded) > MAX_LINE_BYTES:
-        raise PayloadError("too_large", f"the line would be larger than {MAX_LINE_BYTES} bytes")
+    if len(encoded) > most:
+        raise PayloadError("too_large", f"the line would be larger than {most} bytes")
     return encoded

@@ -81,6 +81,21 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesColumn:
+    """The column (or JSON key) whose values name the series.
+
+    Attributes:
+        column: its name in the row.
+        kind: ``text``: a JSON string or null; any other: any JSON value.
+        most: how many series there may be.
+    """
+
+    column: str
+    kind: Kind
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     """What a row becomes.
 
@@ -93,6 +108,7 @@ class Mapping:
         fields: in the order of the line; never empty.
         tags: in the order of the line.
         from_payload: rows are notifications, whose sender may leave fields out: one without any is rejected.
+        series: by which each value gets fields of its own; then there are no tags.
     """
 
     stream: str
@@ -103,6 +119,13 @@ class Mapping:
     fields: tuple[Field, ...]
     tags: tuple[Tag, ...]
     from_payload: bool
+    series: SeriesColumn | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What must be read of a row, besides its key."""
+        series = () if self.series is None else (self.series.column,)
+        return (self.time, *(f.column for f in self.fields), *(t.column for t in self.tags), *series)
 
 
 def map_table(route: RouteSettings, shape: TableShape) -> Mapping:
@@ -133,20 +156,23 @@ def map_table(route: RouteSettings, shape: TableShape) -> Mapping:
         known(tag, "tags")
     for name in route.fields or ():
         known(name, "fields")
-    hidden = {*shape.key, *route.tags, route.time, _BOOKKEEPING}
+    if route.series is not None:
+        known(route.series, "series")
+    hidden = {*shape.key, *route.tags, route.time, route.series, _BOOKKEEPING}
     columns = (
         route.fields if route.fields is not None else tuple(name for name in types if name not in hidden)
     )
     if not columns:
         raise ConfigError(
-            f"{where}: table {shape.table} has no column left to send beside its key, time, txid and tags; "
-            f"name some in fields. {_columns_of(shape)}"
+            f"{where}: table {shape.table} has no column left to send beside its key, time, txid, series and "
+            f"tags; name some in fields. {_columns_of(shape)}"
         )
     return _mapping(
         route,
         default_measurement=shape.table,
         time_kind=_TIME_KINDS[time_type],
         fields=[(name, _kind(types[name])) for name in columns],
+        series_kind=_kind(types[route.series]) if route.series is not None else "text",
         from_payload=False,
     )
 
@@ -171,6 +197,7 @@ def map_channel(route: RouteSettings) -> Mapping:
         default_measurement=route.channel or route.name,
         time_kind="any",
         fields=[(name, "text" if name in route.text_fields else "number") for name in names],
+        series_kind="json",
         from_payload=True,
     )
 
@@ -181,6 +208,7 @@ def _mapping(
     default_measurement: str,
     time_kind: TimeKind,
     fields: Sequence[tuple[str, Kind]],
+    series_kind: Kind,
     from_payload: bool,
 ) -> Mapping:
     columns = [column for column, _ in fields]
@@ -197,6 +225,7 @@ def _mapping(
         ),
         tags=tuple(Tag(column, name) for column, name in zip(route.tags, tag_labels, strict=True)),
         from_payload=from_payload,
+        series=None if route.series is None else SeriesColumn(route.series, series_kind, route.max_series),
     )
 
 
@@ -213,6 +242,7 @@ def _check_clashes(route: RouteSettings, columns: Sequence[str]) -> None:
         ("time", route.time),
         *(("fields", name) for name in columns),
         *(("tags", name) for name in route.tags),
+        *(("series", name) for name in (route.series,) if name is not None),
     ]
     seen: dict[str, str] = {}
     for use, name in uses:

@@ -5,8 +5,8 @@ The function decodes exactly the columns of the mapping into a msgspec structure
 explained, counted or replaced is turned down by one of `NOT_QUICK`, and the encoder does it the careful way: the quick
 way never writes another line than the careful way would, and it only raises `PayloadError` where that would too.
 
-Measured on CPython 3.11, with decoding: 1.6 µs a row of time and one number, 2.7 µs with five fields, against 9.5 µs
-the careful way. Generated source code would be 1.3 times as quick, which is not worth reading it.
+Measured on CPython 3.11, with decoding: 1.6 µs a row of time and one number, 2.1 µs with a series, 2.7 µs with five
+fields, against 9.5 µs the careful way. Generated source code would be 1.3 times as quick; not worth reading it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trio_bridge.decoder import lines, values
-from trio_bridge.decoder.mapping import Mapping
+from trio_bridge.decoder.mapping import Mapping, SeriesColumn
+from trio_bridge.decoder.series import MAX_LINE_BYTES
 
 # A decoded value as a word of the line.
 _Writer = Callable[[Any], str | int]
+# The column of a word, the type that it is decoded to, and how it is written.
+_Place = tuple[str, Any, _Writer]
 
 _ExactInt = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _TABLE_TYPES: dict[str, Any] = {
@@ -52,24 +55,15 @@ NOT_QUICK = (msgspec.DecodeError, UnicodeError, RecursionError, _NeedsCare)
 
 def quick_way(mapping: Mapping, template: str) -> Callable[[bytes], bytes]:
     """The function that writes good rows of `mapping` into `template`; others raise one of `NOT_QUICK`."""
-    field_types = _PAYLOAD_TYPES if mapping.from_payload else _TABLE_TYPES
-    places: list[tuple[str, Any, _Writer]] = [
-        *((tag.column, msgspec.Raw, _tag_writer(tag.name)) for tag in mapping.tags),
-        *((field.column, field_types[field.kind], _FIELD_WRITERS[field.kind]) for field in mapping.fields),
-        (mapping.time, _TIME_TYPES.get(mapping.time_kind, msgspec.Raw), _time_writer(mapping)),
-    ]
-    if any(character in '\\"' or character < " " for column, _, _ in places for character in column):
-        # msgspec has no such keys in its structures.
+    if not all(map(_has_quick_name, mapping.columns)):
         return _nothing_quick
-    attributes = [f"column{number}" for number in range(len(places))]
-    columns, types, writers = zip(*places, strict=True)
-    structure = msgspec.defstruct(
-        "Row",
-        list(zip(attributes, types, strict=True)),
-        rename=dict(zip(attributes, columns, strict=True)),
-        gc=False,
-    )
-    decode = msgspec.json.Decoder(structure).decode
+    places = [
+        *((tag.column, msgspec.Raw, _tag_writer(tag.name)) for tag in mapping.tags),
+        *_field_places(mapping),
+        _time_place(mapping),
+    ]
+    decode, attributes = _decoder(places)
+    writers = [write for _, _, write in places]
     if len(places) == 2:
         return _quick_way_of_one_field(decode, template, *writers)
     read = attrgetter(*attributes)
@@ -89,6 +83,55 @@ def _quick_way_of_one_field(
         return lines.encoded_line(template % (write_field(record.column0), write_time(record.column1)))
 
     return quick
+
+
+def quick_way_of_series(
+    mapping: Mapping, series: SeriesColumn, templates: dict[str, str]
+) -> Callable[[bytes], bytes]:
+    """As `quick_way`, for rows of the series that `templates` knows; the first of a series is not for the quick way."""
+    if not all(map(_has_quick_name, mapping.columns)):
+        return _nothing_quick
+    text_type, read_text = (str, str) if series.kind == "text" else (msgspec.Raw, _raw_text)
+    places = [*_field_places(mapping), _time_place(mapping), (series.column, text_type, read_text)]
+    decode, attributes = _decoder(places)
+    read, read_series = attrgetter(*attributes[:-1]), attrgetter(attributes[-1])
+    writers = [write for _, _, write in places[:-1]]
+
+    def quick(row: bytes) -> bytes:
+        record = decode(row)
+        template = templates.get(read_text(read_series(record)))
+        if template is None:
+            raise _NeedsCare
+        return lines.encoded_line(template % tuple(map(call, writers, read(record))), MAX_LINE_BYTES)
+
+    return quick
+
+
+def _has_quick_name(column: str) -> bool:
+    # msgspec has no other keys in its structures.
+    return not any(character in '\\"' or character < " " for character in column)
+
+
+def _field_places(mapping: Mapping) -> list[_Place]:
+    types = _PAYLOAD_TYPES if mapping.from_payload else _TABLE_TYPES
+    return [(field.column, types[field.kind], _FIELD_WRITERS[field.kind]) for field in mapping.fields]
+
+
+def _time_place(mapping: Mapping) -> _Place:
+    return mapping.time, _TIME_TYPES.get(mapping.time_kind, msgspec.Raw), _time_writer(mapping)
+
+
+def _decoder(places: list[_Place]) -> tuple[Callable[[bytes], Any], list[str]]:
+    """How a row is decoded to one attribute for each of `places`, and the attributes' names."""
+    attributes = [f"column{number}" for number in range(len(places))]
+    columns, types, _ = zip(*places, strict=True)
+    structure = msgspec.defstruct(
+        "Row",
+        list(zip(attributes, types, strict=True)),
+        rename=dict(zip(attributes, columns, strict=True)),
+        gc=False,
+    )
+    return msgspec.json.Decoder(structure).decode, attributes
 
 
 def _nothing_quick(_: bytes) -> bytes:
@@ -113,6 +156,10 @@ def _uncounted(write: Callable[[bytes, Counter[str]], str], value: msgspec.Raw) 
     if noted:
         raise _NeedsCare
     return word
+
+
+def _raw_text(value: msgspec.Raw) -> str:
+    return values.json_text(bytes(value))
 
 
 def _tag_writer(name: str) -> _Writer:

@@ -124,6 +124,18 @@ def tag_pair(value: bytes | None, head: str, nulled: Counter[str]) -> str:
     return head + lines.escaped_tag(cleaned) if cleaned else ""
 
 
+def series_text(value: bytes | None, column: str) -> str:
+    """A JSON value (None: its key is missing) as the text of a series, as it stands in the row.
+
+    Raises:
+        PayloadError: ``series_missing`` where there is no text.
+    """
+    text = json_text(value) if value is not None else ""
+    if not text:
+        raise PayloadError("series_missing", f'"{column}" is null, empty or missing')
+    return text
+
+
 def json_text(value: bytes) -> str:
     """The characters of a string, nothing for null, the JSON text of anything else."""
     if value.startswith(b'"'):
