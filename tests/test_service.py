@@ -24,6 +24,7 @@ from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import RouteSettings, ServiceSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.live.intake import Delivery
+from trio_bridge.live.keyframes import DeltaFilter
 from trio_bridge.live.server import LiveServer
 from trio_bridge.postgres.install import install
 from trio_bridge.service import run_service
@@ -35,8 +36,12 @@ ROUTE = RouteSettings(name=TABLE, table=TABLE, fields=("id", "value", "sensor"))
 class Arrived(Counter[tuple[str, int]]):
     """Rows by measurement and value; the hook of a Live server."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._new = DeltaFilter()
+
     def __call__(self, delivery: Delivery) -> None:
-        self.update((point.measurement, int(point.fields["value"])) for point in delivery.points)
+        self.update((point.measurement, int(point.fields["value"])) for point in self._new(delivery))
 
 
 def installed(database: Database, table: str = TABLE) -> None:

@@ -2,6 +2,7 @@
 
 For each key the digest of what arrived and how often. The near side is the table itself: `compare` reads its committed
 rows with a plain SELECT, which shares nothing with the bridge, and says what is missing, altered, invented or twice.
+Rows that keyframes repeat do not count: neither as arrived nor as twice.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import psycopg
 
 from trio_bridge.live.intake import Delivery
+from trio_bridge.live.keyframes import DeltaFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,10 @@ class Sink:
     def __init__(self) -> None:
         self._digests: dict[int, int] = {}
         self._again: Counter[int] = Counter()
+        self._new = DeltaFilter()
 
     def __call__(self, delivery: Delivery) -> None:
-        for point in delivery.points:
+        for point in self._new(delivery):
             fields = point.fields
             key = int(fields["id"])
             if key in self._digests:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 import pytest
@@ -26,6 +26,7 @@ from trio_bridge.demo.postgres import EmbeddedPostgres
 from trio_bridge.errors import ConfigError
 from trio_bridge.listener.modes import Mode
 from trio_bridge.live.intake import Delivery
+from trio_bridge.live.keyframes import DeltaFilter
 from trio_bridge.live.server import LiveServer
 from trio_bridge.postgres.install import install
 from trio_bridge.postgres.queries import GATE_CLASS
@@ -52,9 +53,10 @@ class World:
     service: Service
     arrived: dict[int, float]
     duplicates: int = 0
+    new: DeltaFilter = field(default_factory=DeltaFilter)
 
     def __call__(self, delivery: Delivery) -> None:
-        for point in delivery.points:
+        for point in self.new(delivery):
             key = int(point.fields["id"])
             self.duplicates += key in self.arrived
             self.arrived[key] = delivery.arrived_s
