@@ -180,9 +180,7 @@ def _statement(span: Span, table: TableName, key: Key, columns: tuple[str, ...])
     first_after = 3 if span is Span.AHEAD else 5
     last = raw(f"${first_after}::xid8")
     after = [last, *(raw(f"${first_after + 1 + part}::{name}") for part, name in enumerate(key.types))]
-    beyond = raw("({d}.txid, {key}) > ({after})").format(
-        d=d, key=named, after=sql.SQL(", ").join(after)
-    )
+    beyond = raw("({d}.txid, {key}) > ({after})").format(d=d, key=named, after=sql.SQL(", ").join(after))
     limit = raw("$2::bigint")
 
     def scan(file: str, **bounds: sql.Composable) -> str:
