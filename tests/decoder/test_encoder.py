@@ -572,6 +572,66 @@ def test_the_schema_is_the_same_for_any_mix_of_rows(rows: list[Row]) -> None:
                 assert isinstance(value, float) or value == "NaN"
 
 
+SERIES = (
+    st.none()
+    | st.integers()
+    | st.booleans()
+    | st.text(max_size=4)
+    | st.sampled_from(
+        ["a", "b", "a\n", "a\\", "a_", "a__2", "time", "_0", "_7", "a, b=c", "%s", '"', "NaN", "1", " ", "#"]
+    )
+)
+SERIES_ROWS = st.tuples(ROWS, SERIES).map(lambda pair: {**pair[0], "series": pair[1]})
+SERIES_ROUTES = [
+    table({"n": "float8", "series": "jsonb"}, series="series", max_series=500),
+    table({**COLUMNS, "series": "jsonb"}, series="series", max_series=500),
+]
+
+
+@given(st.lists(SERIES_ROWS, max_size=6), st.sampled_from(SERIES_ROUTES))
+def test_n_rows_of_any_series_are_n_points_in_their_fields(rows: list[Row], mapping: Mapping) -> None:
+    """Each row is one point with its values in its series' own fields, in any message after any defaults."""
+    batch = encode(mapping, *map(row_to_json, rows))
+    named = [row for row in rows if row["series"] not in (None, "")]
+    assert [refused.reason for refused in batch.rejections] == ["series_missing"] * (len(rows) - len(named))
+    assert [int(key.removeprefix("row ")) for key in batch.keys] == [
+        number for number, row in enumerate(rows) if row["series"] not in (None, "")
+    ]
+    # As the sender writes it: what the first line repeats, it says last.
+    message = [b"m " + batch.defaults + line.removeprefix(b"m ") for line in batch.lines[:1]]
+    points = parse(b"\n".join([*message, *batch.lines[1:]]), lambda: 0)
+    assert [(point.measurement, point.tags, point.time_ns) for point in points] == [("m", {}, NS)] * len(
+        named
+    )
+
+    columns = [field.column for field in mapping.fields]
+    names_of: dict[str, list[str]] = {}
+    nulls: dict[str, str] = {}
+    for line, row in zip(batch.lines, named, strict=True):
+        (point,) = parse(line, lambda: 0)
+        series = row["series"] if isinstance(row["series"], str) else json.dumps(row["series"])
+        assert names_of.setdefault(series, list(point.fields)) == list(point.fields)
+        if series.isalnum() and series not in {"time", "labels"}:
+            plain = [f"{column}_{series}" for column in columns] if len(columns) > 1 else [series]
+            assert list(point.fields) == plain
+        expected = expected_fields(row)
+        assert list(point.fields.values()) == [expected[column] for column in columns]
+        nulls |= {
+            name: "" if column in {"s", "j"} else "NaN"
+            for name, column in zip(point.fields, columns, strict=True)
+        }
+        if b"\0" not in line and not any(map(is_subnormal, row.values())):
+            assert parse_line(line.decode())["fields"] == point.fields
+    everything = [name for names in names_of.values() for name in names]
+    assert len(set(everything)) == len(everything)
+    assert not any(re.fullmatch(r"time|labels|_[0-9]", name) for name in everything)
+    if points:
+        assert sorted(points[0].fields) == sorted(everything)
+        (point,) = parse(b"m " + batch.defaults + b'_7="" 5', lambda: 0)
+        assert list(point.fields.items()) == [*sorted(nulls.items()), ("_7", "")]
+        assert parse_line((b"m " + batch.defaults + b'_7="" 5').decode())["fields"] == point.fields
+
+
 JUNK = st.one_of(
     st.binary(max_size=40),
     st.text(alphabet='{}[]":,\\ud8\x00\r\n0123456789eE+-.NaInfityul', max_size=40).map(str.encode),
@@ -593,6 +653,9 @@ MAPPINGS = [
     table({"v": "bool", "t": "json"}, time_type="numeric"),
     table({"v": "numeric"}, time_type="date"),
     payload(fields=("v", "t"), text_fields=("t",)),
+    table({"v": "float8", "t": "text"}, series="t"),
+    table({"v": "bool", "t": "json"}, series="t", max_series=3),
+    payload(fields=("v",), series="t"),
 ]
 
 

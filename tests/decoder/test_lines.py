@@ -16,7 +16,9 @@ from trio_bridge.decoder.lines import (
     escaped_name,
     escaped_tag,
     field_names,
+    free_name,
     is_measurement,
+    line_template,
     measurement_name,
     quoted_text,
 )
@@ -140,6 +142,23 @@ def test_any_columns_get_names_that_parse_to_themselves(columns: list[str]) -> N
     assert tuple(point.fields) == names
 
 
+@given(st.lists(st.text(max_size=3) | st.sampled_from(["a", "a\n", "a\\", "_0", "time"]), max_size=12))
+def test_names_given_one_by_one_never_meet(wanted: list[str]) -> None:
+    """A name that is given later avoids those that are taken, by the rules of `field_names`, and else is as wanted."""
+    taken: list[str] = []
+    for name in wanted:
+        free = free_name(name, taken)
+        assert free not in taken
+        assert free == field_names([free])[0]
+        assert free == field_names([name])[0] or field_names([name])[0] in taken
+        taken.append(free)
+
+
+def test_a_template_has_a_place_for_each_word() -> None:
+    """Tags bring their own names; a per cent sign in a field's name is no place."""
+    assert line_template("m", ["50%", "a b"], tags=2) % (",t=x", "", 1, '"y"', 5) == 'm,t=x 50%=1,a\\ b="y" 5'
+
+
 @given(st.text(min_size=1))
 def test_any_text_and_tag_parse_to_themselves(text: str) -> None:
     """What cleaning leaves of a text or tag value comes out of the parser unchanged, in one point."""
@@ -166,3 +185,5 @@ def test_the_longest_line_is_a_boundary() -> None:
     with pytest.raises(PayloadError) as refusal:
         encoded_line("ä" * (MAX_LINE_BYTES // 2) + "x")
     assert refusal.value.reason == "too_large"
+    with pytest.raises(PayloadError, match="larger than 2 bytes"):
+        encoded_line("xyz", 2)

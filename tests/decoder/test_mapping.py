@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from trio_bridge.config.settings import RouteSettings
-from trio_bridge.decoder.mapping import Column, Field, Mapping, TableShape, Tag, map_channel, map_table
+from trio_bridge.decoder.mapping import (
+    Column,
+    Field,
+    Mapping,
+    SeriesColumn,
+    TableShape,
+    Tag,
+    map_channel,
+    map_table,
+)
 from trio_bridge.errors import ConfigError
 
 SHAPE = TableShape(
@@ -51,6 +60,23 @@ def test_by_default_all_but_key_time_txid_and_tags_are_fields() -> None:
         tags=(Tag("sensor", "sensor"),),
         from_payload=False,
     )
+
+
+def test_the_column_of_the_series_is_no_field() -> None:
+    """It is read of each row, and named in `fields` it would be in two places."""
+    mapping = mapped(series="sensor", max_series=7)
+    assert mapping.series == SeriesColumn("sensor", "text", 7)
+    assert [field.column for field in mapping.fields] == ["value", "ok", "extra", "samples", "price"]
+    assert mapping.columns == ("timestamp", "value", "ok", "extra", "samples", "price", "sensor")
+    assert mapped(series="id").series == SeriesColumn("id", "number", 50)
+    assert mapped(tags=("sensor",), fields=("value",)).columns == ("timestamp", "value", "sensor")
+
+
+def test_a_payload_names_its_series_as_it_likes() -> None:
+    """The key of a notification's series may hold any JSON value."""
+    mapping = map_channel(route(channel="c", series="s"))
+    assert mapping.series == SeriesColumn("s", "json", 50)
+    assert mapping.columns == ("timestamp", "value", "s")
 
 
 @pytest.mark.parametrize("type_name", ["int2", "int4", "int8", "float4", "float8", "numeric"])
@@ -106,6 +132,9 @@ def test_nasty_columns_keep_their_source_and_get_a_name() -> None:
         ),
         ({"fields": ("valeu",)}, ['no column "valeu" (fields)', 'did you mean "value"?', "sensor (text)"]),
         ({"tags": ("zzz",)}, ['no column "zzz" (tags). Its columns are: id (int8)']),
+        ({"series": "sensr"}, ['no column "sensr" (series)', 'did you mean "sensor"?', "value (float8)"]),
+        ({"series": "timestamp"}, ['"timestamp" stands in time and in series']),
+        ({"series": "value", "fields": ("value",)}, ['"value" stands in fields and in series']),
         ({"time": "sensor"}, ['"sensor" of table live_metrics is text', "timestamptz, timestamp, date, int"]),
         ({"fields": ()}, ["no column left to send"]),
         ({"fields": ("value", "value")}, ['"value" stands twice in fields']),
@@ -172,6 +201,7 @@ def test_a_payload_has_text_where_text_fields_say_so() -> None:
         ({"fields": ("value", "state"), "text_fields": ("stat",)}, 'did you mean "state"?'),
         ({"fields": ("timestamp",)}, '"timestamp" stands in time and in fields'),
         ({"fields": ("a",), "tags": ("a",)}, '"a" stands in fields and in tags'),
+        ({"series": "value"}, '"value" stands in fields and in series'),
     ],
 )
 def test_a_channel_route_cannot_contradict_itself(settings: dict[str, Any], words: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_bridge.decoder.values import json_members, number_field, time_ns
+from trio_bridge.decoder.values import json_members, number_field, series_text, time_ns
 from trio_bridge.errors import PayloadError
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -146,6 +146,30 @@ def test_no_other_value_is_a_number(value: bytes) -> None:
         number_field(value, "v", Counter())
     assert refusal.value.reason == "wrong_type"
     assert str(refusal.value) == '"v" is no number'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b'"a\\n\\u0041"', "a\nA"),
+        (b"17", "17"),
+        (b"1.50", "1.50"),
+        (b"false", "false"),
+        (b'"null"', "null"),
+        (b'" "', " "),
+    ],
+)
+def test_a_series_is_called_as_the_row_says(value: bytes, text: str) -> None:
+    """A string by its characters, any other value by its JSON text."""
+    assert series_text(value, "s") == text
+
+
+@pytest.mark.parametrize("value", [None, b"null", b'""'])
+def test_nothing_is_no_series(value: bytes | None) -> None:
+    """Null, the empty text and a missing key are refused, and the sentence names the column."""
+    with pytest.raises(PayloadError, match='"s" is null, empty or missing') as refusal:
+        series_text(value, "s")
+    assert refusal.value.reason == "series_missing"
 
 
 @pytest.mark.parametrize(
