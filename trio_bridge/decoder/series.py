@@ -13,7 +13,7 @@ far, in its null form. Pure; lives as long as its encoder.
 
 from __future__ import annotations
 
-from bisect import insort
+from collections import ChainMap
 
 from trio_bridge.decoder import lines
 from trio_bridge.decoder.mapping import Mapping
@@ -31,16 +31,23 @@ class Series:
 
     Attributes:
         templates: of each known series by its text: a line with one ``%s`` for each field and the time.
-        defaults: ``a="NaN",b="NaN",``: each field of each known series, sorted by name; empty while there are none.
     """
 
     def __init__(self, mapping: Mapping, most: int) -> None:
         self.templates: dict[str, str] = {}
-        self.defaults = b""
         self._mapping = mapping
         self._most = most
-        # Name and null form of each field, sorted by name.
-        self._nulls: list[tuple[str, str]] = []
+        # By its name, each field in its null form.
+        self._nulls: dict[str, bytes] = {}
+        self._size = 0
+        self._defaults = b""
+
+    @property
+    def defaults(self) -> bytes:
+        """``a="NaN",b="NaN",``: each field of each known series, sorted by name; empty while there are none."""
+        if len(self._defaults) < self._size:
+            self._defaults = b"".join(null for _, null in sorted(self._nulls.items()))
+        return self._defaults
 
     def line(self, series: str, words: tuple[str | int, ...]) -> bytes:
         """The line of a row of `series` with `words` for its fields and its time; the series is known from then on.
@@ -53,31 +60,26 @@ class Series:
         if len(self.templates) >= self._most:
             raise PayloadError("too_many_series", f"there are {self._most} series already")
         nulls = self._new_nulls(series)
-        if len(self.defaults) + sum(len(_default(*null)) for null in nulls) > MAX_DEFAULTS_BYTES:
+        size = self._size + sum(map(len, nulls.values()))
+        if size > MAX_DEFAULTS_BYTES:
             raise PayloadError(
                 "too_many_series", f"names of series would take over {MAX_DEFAULTS_BYTES} bytes"
             )
-        template = lines.line_template(self._mapping.measurement, [name for name, _ in nulls])
+        template = lines.line_template(self._mapping.measurement, nulls)
         # A row that is refused makes no series known.
         line = lines.encoded_line(template % words, MAX_LINE_BYTES)
-        for null in nulls:
-            insort(self._nulls, null)
-        self.defaults = b"".join(_default(*null) for null in self._nulls)
         self.templates[series] = template
+        self._nulls |= nulls
+        self._size = size
         return line
 
-    def _new_nulls(self, series: str) -> list[tuple[str, str]]:
+    def _new_nulls(self, series: str) -> dict[str, bytes]:
+        """By their names, the fields of a new series in their null form, in the order of the line."""
         fields = self._mapping.fields
-        taken = {name for name, _ in self._nulls}
-        nulls = []
+        nulls: dict[str, bytes] = {}
+        taken = ChainMap(nulls, self._nulls)
         for field in fields:
             name = lines.free_name(series if len(fields) == 1 else f"{field.name}_{series}", taken)
-            taken.add(name)
-            nulls.append(
-                (name, lines.NULL_NUMBER if field.kind in {"number", "boolean"} else lines.NULL_TEXT)
-            )
+            null = lines.NULL_NUMBER if field.kind in {"number", "boolean"} else lines.NULL_TEXT
+            nulls[name] = f"{lines.escaped_name(name)}={null},".encode()
         return nulls
-
-
-def _default(name: str, null: str) -> bytes:
-    return f"{lines.escaped_name(name)}={null},".encode()
