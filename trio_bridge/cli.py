@@ -182,6 +182,13 @@ def sql(config: Path | None, dsn: str | None, table: str | None, start: Any, rol
 @click.option(
     "--writers", type=click.IntRange(1, 64), default=2, show_default=True, help="Connections that write."
 )
+@click.option(
+    "--sensors",
+    type=click.IntRange(1, 50),
+    default=4,
+    show_default=True,
+    help="Series in the panel; the last one appears a little later.",
+)
 @click.option("--chaos", is_flag=True, help="Break things on purpose, and count what was lost.")
 @click.option("--seed", type=int, help="Of the chaos, to see the same again.")
 @_port

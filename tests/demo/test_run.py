@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tests.pg import Database
 from trio_bridge.config.settings import GrafanaSettings, PostgresSettings
-from trio_bridge.demo import run
+from trio_bridge.demo import run, schedule
 from trio_bridge.demo.run import DemoOptions, run_demo
 from trio_bridge.errors import ConfigError
 from trio_bridge.live.server import LiveServer
@@ -80,6 +80,34 @@ async def test_every_row_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures["acknowledged"] == figures["delivered"] == figures["committed"]
     assert (figures["lost"], figures["duplicates"], figures["restarts"]) == (0, 0, 0)
     assert "Every committed row arrived." in output.getvalue()
+
+
+@pytest.mark.parametrize(("sensors", "fields"), [(1, {"value"}), (3, {"ambient", "bearing", "inlet"})])
+async def test_rows_are_counted_without_keyframes(
+    database: Database, monkeypatch: pytest.MonkeyPatch, sensors: int, fields: set[str]
+) -> None:
+    """With one series or several, each row is delivered once, although keyframes have repeated it to the page."""
+    servers: list[LiveServer] = []
+
+    class Observed(LiveServer):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options, keep_log=True)  # type: ignore[arg-type]
+            servers.append(self)
+
+    monkeypatch.setattr(run, "LiveServer", Observed)
+    # So that a short run sees the last sensor.
+    monkeypatch.setattr(schedule, "APPEARS_S", 0.5)
+    output = io.StringIO()
+    options = DemoOptions(
+        rate=200, seconds=1.5, sensors=sensors, port=0, postgres=PostgresSettings(dsn=database.dsn)
+    )
+    assert await run_demo(options, Console(file=output)) == 0, output.getvalue()
+    figures = summary(output.getvalue())
+    assert figures["delivered"] == figures["committed"] > 200
+    assert (figures["lost"], figures["duplicates"]) == (0, 0)
+    points = [point for delivery in servers[0].deliveries for point in delivery.points]
+    assert len(points) > figures["committed"], "no keyframe was sent: this run proves nothing"
+    assert {name for point in points for name in point.fields if not name.startswith("_")} == fields
 
 
 async def test_lost_rows_fail_the_run(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,10 +182,19 @@ async def test_taken_port_is_one_sentence() -> None:
             await run_demo(DemoOptions(port=other.port), Console(file=io.StringIO()))
 
 
-@pytest.mark.parametrize("options", [DemoOptions(rate=0), DemoOptions(rate=200_000), DemoOptions(writers=0)])
+IMPOSSIBLE = [
+    DemoOptions(rate=0),
+    DemoOptions(rate=200_000),
+    DemoOptions(writers=0),
+    DemoOptions(sensors=0),
+    DemoOptions(sensors=51),
+]
+
+
+@pytest.mark.parametrize("options", IMPOSSIBLE)
 async def test_impossible_options_are_refused(options: DemoOptions) -> None:
     """Options that cannot work are refused before anything is started."""
-    with pytest.raises(ConfigError, match="the demo writes"):
+    with pytest.raises(ConfigError, match=r"the demo (writes|has) 1 to"):
         await run_demo(options)
 
 

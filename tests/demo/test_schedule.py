@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_bridge.demo.schedule import Schedule
+from trio_bridge.demo.schedule import APPEARS_S, MAX_SENSORS, Schedule
 
 
 @given(
@@ -58,6 +58,28 @@ def test_rows_are_reproducible_curves() -> None:
         levels[sensor] = statistics.mean(values)
     assert len(levels) == 4
     assert len({round(level / 5) for level in levels.values()}) == 4
+
+
+@pytest.mark.parametrize("sensors", [1, 2, 8, MAX_SENSORS])
+def test_last_sensor_appears_later(sensors: int) -> None:
+    """All sensors but the last write from the start; the last one joins, and nobody's instant is left out."""
+    schedule = Schedule(0, 200, sensors)
+    first, later = (
+        {row.sensor for row in (schedule.row(number) for number in range(since, since + 400))}
+        for since in (0, int(APPEARS_S * 200))
+    )
+    assert len(later) == sensors
+    assert first <= later
+    assert len(first) == max(1, sensors - 1)
+    if sensors <= 8:
+        assert sorted(later)[: len(first)] == sorted(first), "the others' colours would change"
+
+
+@pytest.mark.parametrize("sensors", [0, MAX_SENSORS + 1])
+def test_impossible_number_of_sensors_is_refused(sensors: int) -> None:
+    """More sensors than names, or none, are refused at once."""
+    with pytest.raises(ValueError, match="sensors"):
+        Schedule(0, 100, sensors)
 
 
 @pytest.mark.parametrize("rate", [0, -1, 100_001])

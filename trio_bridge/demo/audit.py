@@ -52,6 +52,7 @@ class Audit:
     """Compares what went in with what came out, for one schedule.
 
     Attributes:
+        schedule: whose rows are counted.
         latency: commit confirmed → published, of the rows that could be timed.
         delivered: rows that arrived at least once.
         duplicates: arrivals beyond a row's first.
@@ -60,12 +61,12 @@ class Audit:
     """
 
     def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
         self.latency = LatencyMeter()
         self.delivered = 0
         self.duplicates = 0
         self.altered = 0
         self.foreign = 0
-        self._schedule = schedule
         self._arrivals = bytearray()
         self._committed_at: dict[int, float] = {}
         self._delivered_at: dict[int, float] = {}
@@ -86,10 +87,10 @@ class Audit:
         """These rows were published at monotonic second `at`."""
         with self._lock:
             for row in rows:
-                number = self._schedule.number(row.time_us)
+                number = self.schedule.number(row.time_us)
                 if number is None:
                     self.foreign += 1
-                elif row != self._schedule.row(number):
+                elif row != self.schedule.row(number):
                     self.altered += 1
                 elif self._count(number) == 1:
                     self.delivered += 1
@@ -107,7 +108,7 @@ class Audit:
             unexplained = bytearray(self._arrivals)
             committed = missing = 0
             for time_us in table_times_us:
-                number = self._schedule.number(time_us)
+                number = self.schedule.number(time_us)
                 if number is None:
                     continue
                 committed += 1

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import trio
+from msgspec import structs
 from rich.console import Console
 
 from trio_bridge.config.settings import (
@@ -36,13 +37,15 @@ from trio_bridge.demo.chaos import Chaos
 from trio_bridge.demo.database import ROUTE, Database, open_database
 from trio_bridge.demo.observer import Observer
 from trio_bridge.demo.pages import load_pages
-from trio_bridge.demo.schedule import Row, Schedule
+from trio_bridge.demo.schedule import MAX_SENSORS, Row, Schedule
 from trio_bridge.demo.summary import Summary
 from trio_bridge.demo.terminal import show
 from trio_bridge.demo.writer import Writer
 from trio_bridge.errors import BridgeError, ConfigError
 from trio_bridge.live.auth import Role
 from trio_bridge.live.intake import Delivery
+from trio_bridge.live.keyframes import DeltaFilter
+from trio_bridge.live.lines import Point
 from trio_bridge.live.server import LiveServer
 from trio_bridge.logs import to_stderr
 from trio_bridge.one_failure import one_failure
@@ -52,6 +55,9 @@ from trio_bridge.service import Service, run_service
 
 # How long the last rows may take: a route that waits for its next attempt, and a backlog behind it. Guess.
 DRAIN_S = 30.0
+
+# Whoever reloads the page waits for the next keyframe: less than a second is soon enough for a demonstration.
+KEYFRAME_INTERVAL_S = 0.5
 
 _STREAM = "pg"
 
@@ -63,6 +69,7 @@ class DemoOptions:
     Attributes:
         rate: rows per second, of all writers together.
         writers: connections that write.
+        sensors: how many take turns in the rows; the last of several appears after some seconds.
         seconds: how long; None: until a signal.
         chaos: whether things are broken on purpose.
         seed: of the chaos; None: a random one, which is printed.
@@ -73,6 +80,7 @@ class DemoOptions:
 
     rate: int = 200
     writers: int = 2
+    sensors: int = 4
     seconds: float | None = None
     chaos: bool = False
     seed: int | None = None
@@ -96,6 +104,8 @@ async def run_demo(options: DemoOptions, console: Console | None = None) -> int:
     """
     if not (options.writers >= 1 and 1 <= options.rate <= 100_000):
         raise ConfigError("the demo writes 1 to 100000 rows/s with at least one writer")
+    if not 1 <= options.sensors <= MAX_SENSORS:
+        raise ConfigError(f"the demo has 1 to {MAX_SENSORS} sensors")
     console = console or Console()
     try:
         with _log_beside(console):
@@ -119,6 +129,7 @@ class _Demo:
         self._options = options
         self._console = console
         self._end = trio.Event()
+        self._new = DeltaFilter()
         self._live: LiveServer | None = None
         if options.grafana is None:
             self._live = LiveServer(options.port, pages=load_pages(), on_message=self._arrived)
@@ -167,7 +178,7 @@ class _Demo:
         async with trio.open_nursery() as nursery:
             service: Service = await nursery.start(run_service, self._settings(database))
             observer.service = service
-            schedule = Schedule(time.time_ns() // 1_000, self._options.rate)
+            schedule = Schedule(time.time_ns() // 1_000, self._options.rate, self._options.sensors)
             observer.audit = audit = Audit(schedule)
             await self._write(database, schedule, audit)
             times_us = await trio.to_thread.run_sync(database.times_us, schedule)
@@ -218,15 +229,25 @@ class _Demo:
     def _arrived(self, delivery: Delivery) -> None:
         audit = self._observer.audit
         if audit is not None and delivery.stream_id == _STREAM:
-            rows = (
-                Row(point.time_ns // 1_000, float(str(point.fields["value"])), point.tags["sensor"])
-                for point in delivery.points
+            rows = [
+                row
+                for point in self._new(delivery)
                 if point.measurement == DEMO_TABLE.name
-            )
+                for row in _rows(point, audit.schedule)
+            ]
             audit.arrived(rows, time.monotonic())
 
     def _settings(self, database: Database) -> Settings:
         """What a user would write."""
+        route = RouteSettings(
+            name=ROUTE,
+            table=str(DEMO_TABLE),
+            stream=_STREAM,
+            fields=("value",),
+            keyframe_interval_s=KEYFRAME_INTERVAL_S,
+        )
+        if self._options.sensors > 1:
+            route = structs.replace(route, series="sensor")
         grafana = self._options.grafana
         if self._live is not None:
             grafana = GrafanaSettings(url=self._live.url, token=Secret(self._live.token))
@@ -234,14 +255,24 @@ class _Demo:
         return Settings(
             postgres=database.bridge,
             grafana=grafana,
-            route=(
-                RouteSettings(
-                    name=ROUTE, table=str(DEMO_TABLE), stream=_STREAM, fields=("value",), tags=("sensor",)
-                ),
-            ),
+            route=(route,),
             # Nobody watches a demo wait for half a minute.
             service=ServiceSettings(restart_max_s=2.0, drain_timeout_s=10.0),
         )
+
+
+def _rows(point: Point, schedule: Schedule) -> list[Row]:
+    """The row that a point says it is; several, if it has values of several sensors, which is wrong.
+
+    With several sensors a field has the sensor's name, and those that are null for the sake of the schema say
+    nothing; a single sensor's field is the column's.
+    """
+    only = schedule.row(0).sensor if schedule.sensors == 1 else None
+    return [
+        Row(point.time_ns // 1_000, float(value), only or name)
+        for name, value in point.fields.items()
+        if value != "NaN"
+    ]
 
 
 async def _wait_acknowledged(database: Database, schedule: Schedule) -> None:

@@ -1,4 +1,4 @@
-// One chart per field of each channel; one line per set of labels.
+// One chart per channel, as one panel of Grafana shows it; one line per field and set of labels.
 //
 // Time runs on while rows come: the right edge is the newest row's time plus what has passed since it arrived, so a
 // silent channel moves away to the left and says since when. Drawing is bounded by FRAME_MS, however many rows come.
@@ -10,7 +10,7 @@ const FRAME_MS = 66;
 const LEAST_WINDOW_MS = 8000;
 const WINDOW_MS = 30000;
 const IDLE_MS = 3000;
-const HEIGHT = 250;
+const HEIGHT = 320;
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -18,7 +18,7 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 export class Charts {
   #host;
   #buffers = new Map(); // channel → Buffer
-  #charts = new Map(); // channel and field → Chart
+  #charts = new Map(); // channel → Chart
   #drawnAt = 0;
 
   constructor(host) {
@@ -37,17 +37,15 @@ export class Charts {
     if (now - this.#drawnAt < FRAME_MS) return;
     this.#drawnAt = now;
     for (const [channel, buffer] of this.#buffers) {
-      buffer.fields.forEach((field, index) => {
-        const key = `${channel}\n${field.name}`;
-        if (!this.#charts.has(key)) this.#charts.set(key, this.#add(channel, field));
-        this.#charts.get(key).draw(buffer, index, now);
-      });
+      if (!buffer.fields.length) continue;
+      if (!this.#charts.has(channel)) this.#charts.set(channel, this.#add(channel));
+      this.#charts.get(channel).draw(buffer, now);
     }
   }
 
-  #add(channel, field) {
+  #add(channel) {
     document.getElementById("waiting")?.remove();
-    const chart = new Chart(channel, field);
+    const chart = new Chart(channel);
     this.#host.append(chart.element);
     return chart;
   }
@@ -55,47 +53,47 @@ export class Charts {
 
 class Chart {
   #plot = null;
-  #names = []; // sets of labels, sorted, so that each keeps its colour from one visit to the next
+  #lines = []; // { name, stepped }, sorted by name, so that each keeps its colour from one visit to the next
   #legend = [];
-  #stepped;
 
-  constructor(channel, field) {
-    this.#stepped = field.stepped;
+  constructor(channel) {
     this.element = document.createElement("article");
     this.element.className = "chart";
     this.element.innerHTML = '<h3><span></span><small></small><span class="age"></span></h3><div class="legend"></div><div class="plot"></div>';
-    this.element.querySelector("h3 span").textContent = field.name;
+    this.element.querySelector("h3 span").textContent = channel.split("/").at(-1);
     this.element.querySelector("h3 small").textContent = channel;
     new ResizeObserver(() => this.#resize()).observe(this.element);
   }
 
-  draw(buffer, index, now) {
+  draw(buffer, now) {
     const silentMs = now - buffer.receivedAt;
     const end = buffer.newest + silentMs;
     const shown = Math.min(WINDOW_MS, Math.max(LEAST_WINDOW_MS, end - buffer.rows[0]?.[0]));
-    const first = buffer.rows.findIndex((row) => row[0] >= end - shown);
-    const rows = first < 0 ? [] : buffer.rows.slice(first);
+    const rows = buffer.rows;
 
-    const before = this.#names.length;
-    for (const row of rows) if (!this.#names.includes(row[1])) this.#names.push(row[1]);
-    if (!this.#plot || this.#names.length !== before) {
-      this.#names.sort();
+    const lines = new Map(); // name → { name, stepped, values, last }
+    rows.forEach((row, i) => {
+      buffer.fields.forEach((field, index) => {
+        const value = row[2 + index];
+        if (value === null) return; // another series' row
+        const name = lineName(field.name, row[1], buffer.fields.length);
+        if (!lines.has(name)) lines.set(name, { name, stepped: field.stepped, values: new Array(rows.length).fill(null) });
+        const line = lines.get(name);
+        line.values[i] = line.last = value;
+      });
+    });
+    const sorted = [...lines.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (!this.#plot || !sameLines(sorted, this.#lines)) {
+      this.#lines = sorted.map(({ name, stepped }) => ({ name, stepped }));
       this.restyle();
     }
 
-    const columns = [rows.map((row) => row[0] / 1000), ...this.#names.map(() => new Array(rows.length).fill(null))];
-    const last = this.#names.map(() => null);
-    rows.forEach((row, i) => {
-      const series = this.#names.indexOf(row[1]);
-      columns[series + 1][i] = row[2 + index];
-      last[series] = row[2 + index] ?? last[series];
-    });
     this.#plot.batch(() => {
-      this.#plot.setData(columns, false);
+      this.#plot.setData([rows.map((row) => row[0] / 1000), ...sorted.map((line) => line.values)], false);
       this.#plot.setScale("x", { min: (end - shown) / 1000, max: end / 1000 });
     });
-    this.#legend.forEach((value, series) => {
-      value.textContent = last[series] === null ? "–" : format(last[series]);
+    sorted.forEach((line, index) => {
+      this.#legend[index].textContent = format(line.last);
     });
     const idle = silentMs > IDLE_MS;
     this.element.classList.toggle("idle", idle);
@@ -119,25 +117,25 @@ class Chart {
       ],
       series: [
         {},
-        ...this.#names.map((name, series) => ({
-          label: name,
-          stroke: style(`--series-${series % 8}`),
+        ...this.#lines.map((line, index) => ({
+          label: line.name,
+          stroke: style(`--series-${index % 8}`),
           width: 1.6,
           points: { show: false },
-          paths: this.#stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
-          // Lines of several sensors share the times: what is missing at one is the others' turn, not a gap.
-          spanGaps: this.#names.length > 1,
+          paths: line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
+          // Several lines share the times: what is missing at one is the others' turn, not a gap.
+          spanGaps: true,
         })),
       ],
     };
-    this.#plot = new uPlot(options, [[], ...this.#names.map(() => [])], this.element.querySelector(".plot"));
+    this.#plot = new uPlot(options, [[], ...this.#lines.map(() => [])], this.element.querySelector(".plot"));
     const legend = this.element.querySelector(".legend");
     legend.replaceChildren();
-    this.#legend = this.#names.map((name, series) => {
+    this.#legend = this.#lines.map((line, index) => {
       const item = document.createElement("span");
       const value = document.createElement("b");
-      item.style.setProperty("--colour", `var(--series-${series % 8})`);
-      item.append(name.replace(/^[^=,]*=([^=,]*)$/, "$1"), value);
+      item.style.setProperty("--colour", `var(--series-${index % 8})`);
+      item.append(line.name, value);
       legend.append(item);
       return value;
     });
@@ -151,6 +149,17 @@ class Chart {
   #resize() {
     this.#plot?.setSize({ width: this.#width(), height: HEIGHT });
   }
+}
+
+// With one field its name is in the title already; of a single label the value says enough.
+function lineName(field, labels, fields) {
+  const label = labels.replace(/^[^=,]*=([^=,]*)$/, "$1");
+  if (!label) return field;
+  return fields === 1 ? label : `${field} ${label}`;
+}
+
+function sameLines(a, b) {
+  return a.length === b.length && a.every((line, index) => line.name === b[index].name && line.stepped === b[index].stepped);
 }
 
 function timeOfDay(seconds) {

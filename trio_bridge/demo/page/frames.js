@@ -1,11 +1,13 @@
-// What a browser keeps of a channel: the rows of its last frames, by Grafana's own rule.
+// What a browser keeps of a channel: rows, by the rule of Grafana's own StreamingDataFrame (labels_column frames).
 //
-// A frame with another schema than the last replaces everything; any other frame is appended. Rows are kept in the
-// order of their times (a late row goes where it belongs) and up to a bound, the oldest leave first.
+// A frame whose fields differ from the last frame's in name, type or order replaces everything; any other is appended as
+// it comes. Rows of one frame are put in the order of their times, also those of the same millisecond stay; between frames
+// nothing is put in order, so a late row is a zigzag until the next keyframe. The oldest rows leave first.
 
+// Grafana: a panel's maxDataPoints.
 const MAX_ROWS = 20000;
 
-// The bridge marks frames that replace the history by a field with such a name; it says nothing to a viewer.
+// The bridge's keyframes differ in a field with such a name; it says nothing to a viewer.
 const MARK = /^_\d$/;
 
 export class Buffer {
@@ -13,28 +15,48 @@ export class Buffer {
   fields = []; // the fields that can be drawn: { name, stepped }
   newest = -Infinity; // ms since 1970
   receivedAt = 0; // performance.now() of the last frame
-  #schema = "";
+  #structure = "";
+  #isMarked = false;
   #columns = []; // for each of `fields`: where it is in a frame
   #time = -1;
   #labels = -1;
+  #most = MAX_ROWS;
 
   take(frame) {
-    if (frame.schema) this.#adopt(frame.schema);
+    const replaces = frame.schema !== undefined && this.#adopt(frame.schema);
     const values = frame.data?.values;
     if (!values?.length || this.#time < 0) return;
-    const times = values[this.#time];
-    for (let i = 0; i < times.length; i++) {
-      const labels = this.#labels < 0 ? "" : values[this.#labels][i];
-      this.#insert([times[i], labels, ...this.#columns.map((column) => asNumber(values[column][i]))]);
+    const rows = values[this.#time].map((time, i) => [
+      time,
+      this.#labels < 0 ? "" : values[this.#labels][i],
+      ...this.#columns.map((column) => asNumber(values[column][i])),
+    ]);
+    rows.sort((a, b) => a[0] - b[0]);
+    if (replaces) {
+      this.#most = this.#isMarked ? this.#bound(rows.length) : MAX_ROWS;
+      this.rows = rows;
+      this.newest = -Infinity;
+    } else {
+      this.rows.push(...rows);
     }
-    if (this.rows.length > MAX_ROWS) this.rows.splice(0, this.rows.length - MAX_ROWS);
+    for (const row of rows) this.newest = Math.max(this.newest, row[0]);
+    this.rows.splice(0, Math.max(0, this.rows.length - this.#most));
     this.receivedAt = performance.now();
   }
 
+  // A panel set to the window's length shows just the window. Its length is told by a keyframe that brings less than was
+  // here; one that brings more is of a window that still grows.
+  #bound(brought) {
+    if (brought < this.rows.length) return brought;
+    return brought > this.#most ? MAX_ROWS : this.#most;
+  }
+
+  // Takes the frame's fields as the channel's; tells whether they are others than before.
   #adopt(schema) {
-    const text = JSON.stringify(schema);
-    if (text === this.#schema) return;
-    this.#schema = text;
+    const structure = JSON.stringify(schema.fields.map((field) => [field.name, field.type]));
+    if (structure === this.#structure) return false;
+    this.#structure = structure;
+    this.#isMarked = schema.fields.some((field) => MARK.test(field.name));
     this.#time = schema.fields.findIndex((field) => field.type === "time");
     this.#labels = schema.fields.findIndex((field) => field.name === "labels" && field.type === "string");
     this.fields = [];
@@ -45,16 +67,7 @@ export class Buffer {
         this.#columns.push(column);
       }
     });
-    this.rows = [];
-    this.newest = -Infinity;
-  }
-
-  #insert(row) {
-    let at = this.rows.length;
-    while (at > 0 && this.rows[at - 1][0] > row[0]) at--;
-    if (at === this.rows.length) this.rows.push(row);
-    else this.rows.splice(at, 0, row);
-    this.newest = Math.max(this.newest, row[0]);
+    return true;
   }
 }
 
