@@ -19,7 +19,10 @@ SITUATIONS: dict[str, Callable[[str, Path], Awaitable[Any]]] = {
     "backlog": partial(measure.backlog, rows=1_000_000),
     "sigterm": partial(measure.restart_under_load, rate=5_000, restarts=5, gap_s=2.0),
     "idle": partial(measure.steady, seconds=20, rate=0),
-    "rate-1000": partial(measure.steady, seconds=20, rate=1_000),
+    **{
+        f"rate-1000-history-{rows}": partial(measure.steady, seconds=20, rate=1_000, history_rows=rows)
+        for rows in (0, 300, 1_000, 2_000)
+    },
 }
 
 

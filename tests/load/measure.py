@@ -251,12 +251,22 @@ class SteadyFigures:
     cpu: float
     rss_kib: int
     messages_per_s: float
+    bytes_per_s: float
     rows_per_s: float
 
 
-async def steady(dsn: str, directory: Path, *, seconds: float, rate: float) -> SteadyFigures:
+async def steady(
+    dsn: str, directory: Path, *, seconds: float, rate: float, history_rows: int = 1000
+) -> SteadyFigures:
     """The bridge at `rate` rows a second (0: idle), after two seconds of settling."""
-    async with bridge_world(dsn, directory) as world:
+    async with bridge_world(dsn, directory, history_rows=str(history_rows)) as world:
+        size = 0
+
+        def arrived(delivery: Delivery) -> None:
+            nonlocal size
+            size += len(delivery.raw)
+
+        world.live.on_message = arrived
         world.bridge.start()
         await wait_connected(world)
         writer = SteadyWriter(dsn, rate) if rate else None
@@ -264,6 +274,7 @@ async def steady(dsn: str, directory: Path, *, seconds: float, rate: float) -> S
             writer.start()
         await trio.sleep(3)
         committed = writer.committed if writer else 0
+        size = 0
         messages, cpu, began = world.live.counters.messages, world.bridge.cpu_s(), time.monotonic()
         transactions = await trio.to_thread.run_sync(world.statements)
         await trio.sleep(seconds)
@@ -276,6 +287,7 @@ async def steady(dsn: str, directory: Path, *, seconds: float, rate: float) -> S
             cpu=(world.bridge.cpu_s() - cpu) / took,
             rss_kib=world.bridge.rss_kib(),
             messages_per_s=(world.live.counters.messages - messages) / took,
+            bytes_per_s=size / took,
             rows_per_s=written / took,
         )
         if writer is not None:
