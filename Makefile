@@ -14,6 +14,8 @@ RUN := .venv/bin/python -m
 READY := .venv/.ready
 # uv takes seconds where pip takes minutes; without it, pip does the same.
 UV := $(shell command -v uv)
+# Grafana's own front-end code, which tests/browser asks what a panel shows. Without node those tests are skipped.
+BROWSER := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/browser/node_modules/.ready)
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" pyproject.toml
 
@@ -25,7 +27,7 @@ help: ## This list
 demo: $(READY) ## Show it: writers, PostgreSQL, the bridge and a live page (ARGS="--seconds 20")
 	$(RUN) trio_bridge demo $(ARGS)
 
-test: $(READY) ## All tests (ARGS="tests/config -x")
+test: $(READY) $(BROWSER) ## All tests (ARGS="tests/config -x")
 	$(RUN) pytest $(ARGS)
 
 check: $(READY) ## Style, types, Trio rules and the direction of imports
@@ -36,7 +38,7 @@ check: $(READY) ## Style, types, Trio rules and the direction of imports
 	$(RUN) mypy
 	.venv/bin/lint-imports --no-logo
 
-coverage: $(READY) ## Branch coverage of the tests, the processes they start included
+coverage: $(READY) $(BROWSER) ## Branch coverage of the tests, the processes they start included
 	$(RUN) coverage erase
 	$(RUN) coverage run -m pytest $(ARGS)
 	$(RUN) coverage combine --quiet
@@ -51,7 +53,7 @@ requirements: $(READY) ## Pin what pyproject.toml asks for, with hashes (ARGS="-
 	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/run.txt
 
 clean: ## Remove what these targets made, .venv included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv tests/browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
 $(READY): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) \
@@ -65,4 +67,10 @@ else
 	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
+	@touch $@
+
+# No lock file: it would hold addresses, and of the dependencies only what one module imports is ever loaded. React, a
+# peer of the package, is not needed for that.
+tests/browser/node_modules/.ready: tests/browser/package.json
+	cd $(<D) && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --legacy-peer-deps --loglevel=error
 	@touch $@
