@@ -10,6 +10,7 @@ import trio
 
 from tests.live.clients import basic, bearer, http
 from trio_bridge.live import LiveServer
+from trio_bridge.live.auth import Role
 
 PUSH = "/api/live/push/pg"
 
@@ -110,6 +111,60 @@ async def test_service_accounts_are_the_admins_business() -> None:
         )
         refused = await client.get("/api/serviceaccounts/search", headers=bearer(key.json()["key"]))
         assert refused.status_code == 403
+
+
+async def test_tokens_are_listed_and_deleted() -> None:
+    """A deleted token is unknown from then on, and its name free; another account's is out of reach."""
+    async with LiveServer() as live, http(live, basic("admin", "admin")) as client:
+        [mine, other] = [live.accounts.add_account(name, Role.ADMIN) for name in ("mine", "other")]
+        key = live.accounts.add_token(mine, "t")
+        [token] = (await client.get(f"/api/serviceaccounts/{mine.id}/tokens")).json()
+        assert token["name"] == "t"
+        below = f"tokens/{token['id']}"
+        assert (await client.delete(f"/api/serviceaccounts/{other.id}/{below}")).status_code == 404
+        assert (await client.delete(f"/api/serviceaccounts/{mine.id}/{below}")).status_code == 200
+        assert (await client.delete(f"/api/serviceaccounts/{mine.id}/{below}")).status_code == 404
+        assert (await client.post(PUSH, headers=bearer(key))).status_code == 500
+        again = await client.post(f"/api/serviceaccounts/{mine.id}/tokens", json={"name": "t"})
+        assert again.status_code == 200
+
+
+async def test_an_accounts_role_is_changed() -> None:
+    """The new role counts for its tokens."""
+    async with LiveServer() as live, http(live, basic("admin", "admin")) as client:
+        account = live.accounts.add_account("mine", Role.VIEWER)
+        changed = await client.patch(f"/api/serviceaccounts/{account.id}", json={"role": "Admin"})
+        assert changed.json()["serviceaccount"]["role"] == "Admin"
+        assert account.role is Role.ADMIN
+
+
+async def test_dashboards_are_kept_by_uid() -> None:
+    """An Editor saves; who may not overwrite is told so; a title there must be; what was saved comes back."""
+    async with LiveServer() as live, http(live) as client:
+        keys = {}
+        for role in (Role.VIEWER, Role.EDITOR):
+            keys[role] = bearer(live.accounts.add_token(live.accounts.add_account(role.value, role), "t"))
+        save, body = "/api/dashboards/db", {"dashboard": {"uid": "u", "title": "t"}}
+        assert (await client.post(save, json=body)).status_code == 401
+        assert (await client.post(save, json=body, headers=keys[Role.VIEWER])).status_code == 403
+        client.headers = keys[Role.EDITOR]
+        saved = [await client.post(save, json=body | more) for more in ({}, {}, {"overwrite": True})]
+        assert [answer.status_code for answer in saved] == [200, 412, 200]
+        assert saved[2].json()["version"] == 2
+        kept = (await client.get("/api/dashboards/uid/u")).json()["dashboard"]
+        assert kept == {"uid": "u", "title": "t", "version": 2}
+        assert (await client.get("/api/dashboards/uid/x")).status_code == 404
+        for nonsense in ("{}", '{"dashboard": {}}'):
+            assert (await client.post(save, content=nonsense)).status_code == 400
+
+
+async def test_data_sources_are_those_that_were_put_there() -> None:
+    """An Admin may look at a data source by its uid."""
+    async with LiveServer() as live, http(live, bearer(live.token)) as client:
+        live.shelf.sources["pg"] = {"type": "grafana-postgresql-datasource"}
+        found = (await client.get("/api/datasources/uid/pg")).json()
+        assert found == {"type": "grafana-postgresql-datasource", "uid": "pg"}
+        assert (await client.get("/api/datasources/uid/x")).status_code == 404
 
 
 async def test_pages_are_served_as_given() -> None:

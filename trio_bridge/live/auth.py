@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import itertools
 import json
 import re
 import secrets
@@ -62,7 +63,11 @@ class Account:
 
 
 @dataclass(slots=True)
-class _Token:
+class Token:
+    """A token of a service account, without its text."""
+
+    id: int
+    name: str
     account: Account
     expired: bool = False
 
@@ -91,7 +96,8 @@ class Accounts:
         self.anonymous: Role | None = None
         self._users = {"admin": (password, Role.ADMIN)}
         self._accounts: dict[str, Account] = {}
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[str, Token] = {}
+        self._token_ids = itertools.count(1)
 
     def add_user(self, name: str, password: str, role: Role) -> None:
         """A user who logs in with Basic credentials."""
@@ -126,12 +132,26 @@ class Accounts:
             raise Taken(name)
         account.token_names.add(name)
         token = new_token()
-        self._tokens[token] = _Token(account)
+        self._tokens[token] = Token(next(self._token_ids), name, account)
         return token
 
+    def tokens_of(self, account: Account) -> list[Token]:
+        """The tokens of `account`, oldest first."""
+        return [token for token in self._tokens.values() if token.account is account]
+
     def revoke(self, token: str) -> None:
-        """Deletes a token; from now on it is unknown."""
-        del self._tokens[token]
+        """Deletes a token; from now on it is unknown, and its name free."""
+        gone = self._tokens.pop(token)
+        gone.account.token_names.remove(gone.name)
+
+    def revoke_id(self, account: Account, token_id: int) -> bool:
+        """Deletes the token of `account` with that id; whether there was one."""
+        found = [
+            text for text, token in self._tokens.items() if (token.account, token.id) == (account, token_id)
+        ]
+        for text in found:
+            self.revoke(text)
+        return bool(found)
 
     def expire(self, token: str) -> None:
         """Lets a token expire."""
@@ -204,6 +224,17 @@ def check_signed_in(role: Role | None) -> None:
     """
     if role is None:
         raise Denied(401, "Unauthorized")
+
+
+def check_editor(role: Role | None) -> None:
+    """Saving a dashboard.
+
+    Raises:
+        Denied: nobody, or a Viewer.
+    """
+    check_signed_in(role)
+    if role is Role.VIEWER:
+        raise Denied(403, "Permission denied")
 
 
 def check_admin(role: Role | None) -> None:

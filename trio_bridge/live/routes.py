@@ -6,7 +6,10 @@
     GET  /api/live/list                    the channels that have had data
     GET  /api/health, /api/frontend/settings
     POST /api/serviceaccounts              GET /api/serviceaccounts/search?query=
-    POST /api/serviceaccounts/<id>/tokens
+    PATCH /api/serviceaccounts/<id>        its role, or whether it is disabled
+    POST, GET /api/serviceaccounts/<id>/tokens         DELETE /api/serviceaccounts/<id>/tokens/<token id>
+    POST /api/dashboards/db                GET /api/dashboards/uid/<uid>
+    GET  /api/datasources/uid/<uid>        of those that were put into the stand-in
     GET  /events, /<page>                  of the constructor's `events` and `pages`
 
 Reads requests off one connection until it ends or becomes a socket. Never opens anything.
@@ -26,6 +29,7 @@ from trio_bridge.live.auth import (
     Role,
     Taken,
     check_admin,
+    check_editor,
     check_origin,
     check_push_socket,
     check_signed_in,
@@ -36,6 +40,7 @@ from trio_bridge.live.frames import UnknownFormat
 from trio_bridge.live.intake import Intake
 from trio_bridge.live.lines import BadLine
 from trio_bridge.live.peer import Peer, Request
+from trio_bridge.live.shelf import Shelf
 
 _DEFAULT_FORMAT = "labels_column"
 _NOT_FOUND = {"message": "Not found"}
@@ -47,6 +52,7 @@ class Server(Protocol):
     accounts: Accounts
     channels: Channels
     faults: Faults
+    shelf: Shelf
     live_namespaced: bool
     pages: Mapping[str, tuple[str, bytes]]
     events: Callable[[], AsyncIterator[str]] | None
@@ -97,6 +103,15 @@ async def _route(server: Server, peer: Peer, request: Request, intake: Intake) -
         case (_, "api", "serviceaccounts", *rest):
             check_admin(_role(server, request))
             await _json(peer, *_service_accounts(server.accounts, request, tuple(rest)))
+        case ("POST", "api", "dashboards", "db"):
+            check_editor(_role(server, request))
+            await _json(peer, *server.shelf.save(request.json()))
+        case ("GET", "api", "dashboards", "uid", uid):
+            check_signed_in(_role(server, request))
+            await _json(peer, *server.shelf.dashboard(uid))
+        case ("GET", "api", "datasources", "uid", uid):
+            check_admin(_role(server, request))
+            await _json(peer, *server.shelf.source(uid))
         case ("GET", "events") if server.events is not None:
             await peer.answer_events(server.events())
         case ("GET", *_) if (page := server.pages.get("/" + "/".join(request.path))) is not None:
@@ -153,15 +168,33 @@ def _service_accounts(accounts: Accounts, request: Request, rest: tuple[str, ...
         case ("GET", "search"):
             found = accounts.find(request.query.get("query", ""))
             return 200, {"totalCount": len(found), "serviceAccounts": [_shown(account) for account in found]}
-        case ("POST", account_id, "tokens") if account_id.isdecimal():
+        case (_, account_id, *below) if account_id.isdecimal():
             account = accounts.by_id(int(account_id))
             if account is None:
                 return 404, {"message": "service account not found"}
+            return _service_account(accounts, account, request.method, tuple(below), body)
+    return 404, _NOT_FOUND
+
+
+def _service_account(
+    accounts: Accounts, account: Account, method: str, below: tuple[str, ...], body: dict[str, Any]
+) -> tuple[int, Any]:
+    match (method, *below):
+        case ("PATCH",):
+            account.role = Role(body.get("role", account.role.value))
+            account.disabled = bool(body.get("isDisabled", account.disabled))
+            return 200, {"id": account.id, "name": account.name, "serviceaccount": _shown(account)}
+        case ("GET", "tokens"):
+            return 200, [{"id": token.id, "name": token.name} for token in accounts.tokens_of(account)]
+        case ("POST", "tokens"):
             try:
                 key = accounts.add_token(account, str(body.get("name", "")))
             except Taken as taken:
                 return 409, {"message": f"service account token with name {taken} already exists"}
-            return 200, {"id": len(account.token_names), "name": body.get("name", ""), "key": key}
+            return 200, {"id": accounts.tokens_of(account)[-1].id, "name": body.get("name", ""), "key": key}
+        case ("DELETE", "tokens", token_id) if token_id.isdecimal():
+            if accounts.revoke_id(account, int(token_id)):
+                return 200, {"message": "Service account token deleted"}
     return 404, _NOT_FOUND
 
 

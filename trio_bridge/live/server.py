@@ -28,6 +28,7 @@ from trio_bridge.live.lines import BadLine
 from trio_bridge.live.peer import Peer, Request
 from trio_bridge.live.push import PushConnection
 from trio_bridge.live.routes import serve_peer
+from trio_bridge.live.shelf import Shelf
 from trio_bridge.live.sockets import HandshakeRefused, Socket
 from trio_bridge.live.subscribe import SubscriberConnection
 
@@ -84,6 +85,7 @@ class LiveServer:
         url: where it listens; known once it does.
         token: of an Admin.
         faults: what goes wrong on purpose.
+        shelf: dashboards and data sources.
         accounts: who may do what.
         channels: what was published.
         counters: what has happened.
@@ -111,6 +113,7 @@ class LiveServer:
         self.pages = {} if pages is None else pages
         self.events = events
         self.faults = Faults()
+        self.shelf = Shelf()
         self.channels = Channels(time.monotonic)
         self.counters = Counters()
         self.deliveries: list[Delivery] = []
