@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -95,7 +97,7 @@ async def open_browser(width: int, height: int) -> AsyncIterator[Tab]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         raise SystemExit(f"no browser: install one of {', '.join(_NAMES)} (this project needs none of them)")
-    with tempfile.TemporaryDirectory(prefix="trio-bridge-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(prefix="trio-bridge-browser-") as profile:
         port_file = Path(profile, "DevToolsActivePort")
         process = subprocess.Popen(  # noqa: S603
             [
@@ -104,6 +106,7 @@ async def open_browser(width: int, height: int) -> AsyncIterator[Tab]:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
         try:
             with trio.fail_after(_START_LIMIT_S):
@@ -123,5 +126,6 @@ async def open_browser(width: int, height: int) -> AsyncIterator[Tab]:
                 )  # fmt: skip
                 yield tab
         finally:
-            process.terminate()
+            # Its helpers would write into the profile while that is being removed.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
