@@ -92,6 +92,19 @@ def test_a_new_field_sends_a_keyframe_before_its_first_row() -> None:
     assert frames.decorated(b"m b=2 2") == b'm _2="",a="NaN",b="NaN",b=2 2'
 
 
+def test_rows_that_wait_go_with_the_fields_that_are_known() -> None:
+    """Until the keyframe with a new field has gone, a message with it would wipe the history."""
+    frames = keyframes(first_flag=0)
+    first = batch(b"m a=1 1", defaults=b'a="NaN",')
+    frames.prepare(first)
+    frames.add(first)
+    opened(frames)
+    frames.prepare(batch(b"m b=2 2", defaults=b'a="NaN",b="NaN",'))
+    assert frames.decorated(b"m a=3 3") == b'm _1="",a="NaN",a=3 3'
+    frames.take(1.0)
+    assert frames.decorated(b"m b=2 2") == b'm _2="",a="NaN",b="NaN",b=2 2'
+
+
 def test_without_history_messages_are_filled_up_and_nothing_else() -> None:
     """History off: no flag, no keyframe; sparse lines still carry every field in their first line."""
     frames = Keyframes("m", None, interval_s=2.0, first_flag=0)

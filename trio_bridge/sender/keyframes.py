@@ -47,17 +47,22 @@ class Keyframes:
         self._interval_s = interval_s
         self._next_flag = first_flag
         self._flag = b""
-        self._defaults = b""
+        self._defaults = self._next_defaults = b""
         self._openings = OPENING_KEYFRAMES
         self._fields_changed = False
         self._rows_since = False
         self._taken_at = -math.inf
 
     def prepare(self, batch: Batch) -> None:
-        """`batch` comes next: if it brings new fields, a keyframe has to go before it."""
-        if batch.defaults != self._defaults:
-            self._defaults = batch.defaults
+        """`batch` comes next: if it brings new fields, a keyframe has to go before it, and carries them first."""
+        self._next_defaults = batch.defaults
+        if batch.defaults == self._defaults:
+            return
+        if self._window:
+            # Rows that still wait go with the fields that are known to the browsers: others would wipe the history.
             self._fields_changed = True
+        else:
+            self._defaults = batch.defaults
 
     def add(self, batch: Batch) -> None:
         """The rows of `batch` are on their way."""
@@ -80,6 +85,7 @@ class Keyframes:
         self._next_flag = (self._next_flag + 1) % FLAGS
         self._openings = max(0, self._openings - 1)
         self._fields_changed = self._rows_since = False
+        self._defaults = self._next_defaults
         self._taken_at = now
         lacking = max(0, self._defaults.count(b'="') - 1)
         return self.decorated(b"\n".join(self._window.lines(lacking)))
