@@ -11,8 +11,10 @@ takes a secret: any user of the machine can read a command line.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -175,6 +177,26 @@ def sql(config: Path | None, dsn: str | None, table: str | None, start: Any, rol
 
 
 @main.command()
+@_config
+@click.option("--route", metavar="NAME", help="Only this route; default: all.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
+def doctor(config: Path | None, route: str | None, *, as_json: bool) -> None:
+    """Walk the chain from the table to the panel: which hop is broken, why, and what mends it.
+
+    Exit code: 0 all right (or with warnings only), 3 Postgres, 4 table or installation, 5 Grafana, 6 what was pushed
+    does not come back; that of the first broken hop. 2: the configuration.
+    """
+    from trio_bridge.config.load import load
+    from trio_bridge.doctor.report import run_doctor
+
+    loaded = load(file=config, environ=os.environ, flags={})
+    for warning in loaded.warnings:
+        _complain(f"warning: {warning}")
+    exit_code = run_doctor(loaded.settings, route=route, config=config, as_json=as_json)
+    click.get_current_context().exit(exit_code)
+
+
+@main.command()
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long; default: until Ctrl-C.")
 @click.option(
     "--rate", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Rows per second in all."
@@ -214,6 +236,64 @@ def demo(dsn: str | None, grafana_url: str | None, token_file: str | None, **opt
         grafana = load_grafana(file=None, environ=credentials, flags=flags)
     exit_code = trio.run(run_demo, DemoOptions(**options, postgres=postgres, grafana=grafana))
     click.get_current_context().exit(exit_code)
+
+
+@main.command()
+@_with(_config, _dsn)
+@click.option(
+    "--rate", type=click.IntRange(1, 100_000), default=10, show_default=True, help="Rows per second."
+)
+@click.option("--sensors", type=click.IntRange(1, 50), default=4, show_default=True, help="That take turns.")
+def feed(config: Path | None, dsn: str | None, rate: int, sensors: int) -> None:
+    """Write into public.live_metrics as an application would, until stopped by SIGTERM or SIGINT."""
+    import trio
+
+    from trio_bridge.config.settings import ServiceSettings
+    from trio_bridge.demo.feed import feed as write
+    from trio_bridge.logs import to_stderr
+
+    conninfo = _owner(config, dsn)
+    with to_stderr(ServiceSettings(log_format="console" if sys.stderr.isatty() else "json")):
+        trio.run(partial(write, conninfo, rate=rate, sensors=sensors))
+
+
+@main.group()
+def grafana() -> None:
+    """What Grafana needs to know of us."""
+
+
+@grafana.command()
+@click.option(
+    "--url", required=True, envvar="TRIO_BRIDGE_GRAFANA_URL", help="http(s)://host:port of Grafana."
+)
+@click.option("--admin-user", default="admin", show_default=True, help="An Admin of the organisation.")
+@click.option("--admin-password-file", required=True, metavar="FILE", help="Holds that user's password.")
+@click.option("--name", default="trio-bridge", show_default=True, help="Of the service account.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Gets the token.")
+@click.option("--keep-old", is_flag=True, help="Do not delete the tokens that this command made before.")
+def token(
+    url: str, admin_user: str, admin_password_file: str, name: str, out: Path, *, keep_old: bool
+) -> None:
+    """Make a new token for the bridge, or rotate the one it has.
+
+    The service account is made if need be, with the organisation role Admin: Grafana's push socket lets nobody else
+    in. The new token is tried on that socket, then the file is replaced (only its owner may read it), then the tokens
+    that this command made before are deleted. A running bridge reads the file when it connects.
+    """
+    import trio
+
+    from trio_bridge.config.settings import GrafanaSettings
+    from trio_bridge.grafana.service_account import renew_token
+
+    admin = GrafanaSettings(url=url, username=admin_user, password_file=Path(admin_password_file))
+    done = trio.run(partial(renew_token, admin, name, out, keep_old=keep_old))
+    account = f'service account "{name}" (id {done.account})'
+    click.echo(
+        f"{account}: {'made' if done.created else 'found'}, role Admin, which the push socket asks for"
+    )
+    click.echo(f"token {done.token}: opens the push socket, written to {out}")
+    for old in done.removed:
+        click.echo(f"token {old}: deleted")
 
 
 @main.command()
