@@ -59,8 +59,10 @@ def test_a_missing_table_is_the_operators(database: Database) -> None:
     code, said = outcome(database.dsn)
     assert (code, said) == (
         2,
-        'trio-bridge: relation "public.live_metrics" does not exist: '
-        + "run `trio-bridge install --table public.live_metrics` first, which makes it\n",
+        (
+            'trio-bridge: relation "public.live_metrics" does not exist: '
+            "run `trio-bridge install --table public.live_metrics` first, which makes it\n"
+        ),
     )
     install(database.dsn, DEMO_TABLE, routes=[])
     role = f"feeder_{database.name}"
