@@ -5,23 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
 
 from tests.doctor.world import broken, examined, installed, lying_proxy, postgres, warns
 from tests.pg import Database
 from trio_bridge.demo.postgres import EmbeddedPostgres
+from trio_bridge.demo.postgres_binaries import find_binaries
 from trio_bridge.doctor.postgres_server import FIRST_MINORS, judged_version
 
 POOLER = "postgres without a pooler"
 
 
+def _major() -> int:
+    return int(find_binaries().version.split()[2].partition(".")[0])
+
+
 @pytest.fixture(scope="module")
 def odd() -> Iterator[EmbeddedPostgres]:
     """A server with a Unix socket, two-phase commit and the smallest notification queue there is."""
-    settings = {"max_prepared_transactions": 5, "max_notify_queue_pages": 64}
-    with EmbeddedPostgres(unix_socket=True, **settings) as server:
+    # The queue's size is a setting only from PostgreSQL 17 on; an older server would not start with it.
+    queue: dict[str, Any] = {"max_notify_queue_pages": 64} if _major() >= 17 else {}
+    with EmbeddedPostgres(unix_socket=True, max_prepared_transactions=5, **queue) as server:
         installed(server.dsn())
         yield server
 
@@ -88,7 +94,7 @@ async def test_a_pooler_with_backends_of_its_own(database: Database) -> None:
 
     def made_up(data: bytes) -> bytes:
         # BackendKeyData: K, length, pid, key.
-        return re.sub(rb"(K\0\0\0[\x0c-\x28])....", rb"\1\0\0\0\1", data, flags=re.DOTALL)
+        return re.sub(rb"(?s)(K\0\0\0[\x0c-\x28])....", lambda found: found[1] + b"\0\0\0\1", data)
 
     async with lying_proxy(database.dsn, down=made_up) as dsn:
         found = (await examined(postgres=postgres(dsn)))[POOLER]
@@ -105,14 +111,14 @@ async def test_a_pooler_that_drops_settings(database: Database) -> None:
 
 
 async def test_a_notify_that_never_comes(database: Database) -> None:
-    """NOTIFY that goes to another channel is waited for, but not for ever."""
+    """A NOTIFY that rings elsewhere is waited for, but not for ever."""
 
     def misled(data: bytes) -> bytes:
-        return data.replace(b"SELECT pg_notify($1, '')", b"SELECT $1::text AS nobody".ljust(24)[:24])
+        return data.replace(b"trio_bridge_doctor", b"trio_bridge_nobody") if b"pg_notify" in data else data
 
     async with lying_proxy(database.dsn, up=misled) as dsn:
         found = (await examined(postgres=postgres(dsn)))[POOLER]
-    assert found.status == "failed"
+    broken(found, 3, "a NOTIFY did not come back")
 
 
 async def test_a_unix_socket(odd: EmbeddedPostgres) -> None:
@@ -131,8 +137,8 @@ async def test_two_phase_commit(odd: EmbeddedPostgres) -> None:
 @pytest.mark.parametrize(("notes", "status"), [(4, "warning"), (45, "failed")])
 async def test_a_queue_that_fills(odd: EmbeddedPostgres, notes: int, status: str) -> None:
     """A listener that does not read fills the queue: a warning first, then a failure."""
-    if odd.binaries.version.split()[2].partition(".")[0] < "17":
-        pytest.skip("the queue's size is a setting only from PostgreSQL 17 on")
+    if _major() < 17:
+        pytest.skip("8 GB is too large a queue to fill: its size is a setting only from PostgreSQL 17 on")
     with odd.connect() as sleeper, odd.connect() as writer:
         sleeper.execute("LISTEN nothing")
         sleeper.execute("BEGIN")
@@ -152,9 +158,3 @@ async def test_defaults_of_the_role(database: Database) -> None:
     found = (await examined(postgres=postgres(database.dsn)))["postgres defaults"]
     assert found.status == "ok"
     assert "default_transaction_isolation=repeatable read: harmless" in found.sentence
-
-
-def test_the_server_is_real(odd: EmbeddedPostgres) -> None:
-    """The odd server has the settings that these tests are about."""
-    with psycopg.connect(odd.dsn()) as connection:
-        assert connection.execute("SHOW max_prepared_transactions").fetchone() == ("5",)

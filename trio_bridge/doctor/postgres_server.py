@@ -142,7 +142,7 @@ class PostgresServer:
         if allowed != "0":
             return warning(
                 f"max_prepared_transactions is {allowed}: a NOTIFY would break PREPARE TRANSACTION, "
-                "so the bridge polls and rows come up to half a message interval later",
+                "so the bridge polls and rows come up to a message interval later",
                 "if nobody uses two-phase commit: ALTER SYSTEM SET max_prepared_transactions = 0, then restart",
             )
         return ok("none: the trigger may ring")

@@ -35,6 +35,8 @@ from trio_bridge.postgres.queries import (
 INSTALLATION: Final = "installation"
 
 _UNSIGNED: Final = 0xFFFF_FFFF
+# How the bridge's sessions are called, unless the DSN gives them another name.
+_APPLICATION: Final = "trio_bridge"
 
 _Found = TypeVar("_Found")
 
@@ -101,8 +103,7 @@ class PostgresTable:
         return ok(f"schema trio_bridge is of version {SCHEMA_VERSION}, this role may write its checkpoint")
 
     async def _look(self) -> Verdict:
-        table = self._table
-        assert table is not None
+        table = self._name_of_table
         watched = await self._run(lambda: read_table(self._reach.session, table, timeout_s=self._timeout_s))
         self._watched = watched
         return ok(f"{table} is readable, no row is hidden, its key is {', '.join(watched.key.columns)}")
@@ -146,7 +147,8 @@ class PostgresTable:
         if enabled not in ("O", "A"):
             how = "fires only on a replica" if enabled == "R" else "is switched off"
             enable = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(
-                sql.Identifier(self._known_name.schema, self._known_name.name), sql.Identifier(name or "")
+                sql.Identifier(self._name_of_table.schema, self._name_of_table.name),
+                sql.Identifier(name or ""),
             )
             return warning(
                 f"the trigger of {self._table} {how}: the bridge can only poll, rows come later",
@@ -159,7 +161,7 @@ class PostgresTable:
         return ok("there, enabled, of this version")
 
     @property
-    def _known_name(self) -> TableName:
+    def _name_of_table(self) -> TableName:
         assert self._table is not None
         return self._table
 
@@ -192,9 +194,13 @@ class PostgresTable:
             )
         return ok(f"of this cluster, written {age} s ago")
 
+    @property
+    def _leader_number(self) -> int:
+        # As the listener makes it, which hands it to Postgres as a signed number.
+        return (zlib.crc32(self._route.name.encode()) - (1 << 31)) & _UNSIGNED
+
     async def _leader(self) -> Verdict:
-        number = (zlib.crc32(self._route.name.encode()) - (1 << 31)) & _UNSIGNED
-        holders = await self._holders(LEADER_CLASS, number)
+        holders = await self._holders(LEADER_CLASS, self._leader_number)
         if not holders:
             return warning(
                 f"no bridge leads route {self._route.name}: nothing is delivered until one runs",
@@ -204,18 +210,19 @@ class PostgresTable:
 
     async def _gate(self) -> Verdict:
         holders = await self._holders(GATE_CLASS, self._known.oid)
-        leader = await self._holders(
-            LEADER_CLASS, (zlib.crc32(self._route.name.encode()) - (1 << 31)) & _UNSIGNED
-        )
-        strangers = [holder for holder in holders if holder not in leader]
+        leader = await self._holders(LEADER_CLASS, self._leader_number)
+        others = [holder for holder in holders if holder not in leader]
+        strangers = [holder for holder in others if not (holder[1] or "").startswith(_APPLICATION)]
         if not holders:
             return ok("free: the bridge polls, or none runs")
         if strangers:
             return warning(
-                f"the gate of {self._table} is held by {_described(strangers)}, which is not this route's leader: "
+                f"the gate of {self._table} is held by {_described(strangers)}, which is no bridge: "
                 "the leader can only poll",
-                f"if that is no bridge of another route: SELECT pg_terminate_backend({strangers[0][0]})",
+                f"if nobody needs that session: SELECT pg_terminate_backend({strangers[0][0]})",
             )
+        if others:
+            return ok(f"held by {_described(others)}, for another route of this table")
         return ok("held by the leader, which is told of each row")
 
     async def _holders(self, lock_class: int, number: int) -> list[tuple[str | None, ...]]:

@@ -10,6 +10,7 @@ allows a connection to be passed from thread to thread, though not to be used by
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -230,7 +231,8 @@ def _place(conninfo: str) -> _Place:
 
 
 def _reason(error: OSError) -> str:
-    # Trio hides the reason behind an error of its own for all addresses.
-    inner = error.__cause__
-    found = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner or error
-    return found.strerror or str(found) if isinstance(found, OSError) else str(found)
+    """The system's word; Trio hides the errors of the single addresses behind one of its own."""
+    group = error.__cause__
+    causes = group.exceptions if isinstance(group, BaseExceptionGroup) else (group, error)
+    numbers = [cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno]
+    return os.strerror(numbers[0]) if numbers else "no reason given"
