@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from tests.doctor.world import NOWHERE, broken, examined, installed, lying_proxy, postgres
-from tests.grafana.raw_peer import listen
+from tests.grafana.raw_peer import TLS, listen
 from tests.pg import Database
 from trio_bridge.demo.postgres import EmbeddedPostgres
 from trio_bridge.secret import Secret
@@ -103,6 +104,28 @@ async def test_tls_demanded_and_not_offered(database: Database) -> None:
     """sslmode=require on a server without TLS."""
     found = await examined(postgres=postgres(f"{database.dsn} sslmode=require"))
     broken(found["postgres TLS"], 3, "offers no TLS, and sslmode=require demands it")
+
+
+@pytest.mark.parametrize("certificate", ["good", "expired"])
+async def test_a_certificate_that_is_not_trusted(nursery: trio.Nursery, certificate: str) -> None:
+    """sslmode=verify-full and a certificate of an unknown authority, or an old one of a known one."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(TLS / f"{certificate}.pem")
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"S")
+        server = trio.SSLStream(stream, context, server_side=True)
+        await server.do_handshake()
+        await server.receive_some()
+
+    port = await listen(nursery, handler)
+    authority = TLS / ("ca.pem" if certificate == "expired" else "other.pem")
+    dsn = f"host=localhost hostaddr=127.0.0.1 port={port} user=x sslmode=verify-full sslrootcert={authority}"
+    found = await examined(postgres=postgres(dsn))
+    assert found["postgres TLS"].status == "ok"
+    broken(found["postgres login"], 3, "certificate verify failed")
+    assert "sslrootcert=" in found["postgres login"].remedy
 
 
 async def test_a_pooler_that_refuses_our_settings(nursery: trio.Nursery) -> None:
