@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trio_bridge.ledger import Ledger, LedgerStatistics
+from trio_bridge.ledger import CAUSES, Ledger, LedgerStatistics
 
 REASONS = st.sampled_from(["time_missing", "too_large", "not_json"])
 EMPTY = LedgerStatistics(
@@ -22,7 +22,7 @@ EMPTY = LedgerStatistics(
     bytes=0,
     keyframes=0,
     gaps=0,
-    restarts=0,
+    failures={},
 )
 
 
@@ -35,6 +35,7 @@ class Books(RuleBasedStateMachine):
         self.rows: list[str] = []
         self.nulled: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self.earlier: list[tuple[LedgerStatistics, dict[str, object]]] = []
 
     def settle(self, rows, fate):
@@ -63,11 +64,11 @@ class Books(RuleBasedStateMachine):
         self.ledger.acknowledged(rows)
         self.settle(rows, "acknowledged")
 
-    @rule(failed=st.booleans())
-    def run_ended(self, failed):
-        self.ledger.run_ended(failed=failed)
+    @rule(cause=st.none() | st.sampled_from(CAUSES))
+    def run_ended(self, cause):
+        self.ledger.run_ended(cause)
         self.settle(self.pending, "returned")
-        self.counts["restarts"] += failed
+        self.failures.update([cause] if cause else [])
 
     @rule(reason=REASONS, times=st.integers(1, 5))
     def nulled_some(self, reason, times):
@@ -120,7 +121,7 @@ class Books(RuleBasedStateMachine):
             bytes=self.counts["bytes"],
             keyframes=self.counts["keyframes"],
             gaps=self.counts["gaps"],
-            restarts=self.counts["restarts"],
+            failures=dict(self.failures),
         )
         assert statistics.balanced
 

@@ -215,6 +215,7 @@ def environment(database: Database, url: str, **more: str) -> dict[str, str]:
         "TRIO_BRIDGE_POSTGRES_DSN": database.dsn,
         "TRIO_BRIDGE_GRAFANA_URL": url,
         "TRIO_BRIDGE_GRAFANA_TOKEN": "glsa_nothing",
+        "TRIO_BRIDGE_HTTP_LISTEN": "off",
         "TRIO_BRIDGE_TABLE": TABLE,
         **more,
     }

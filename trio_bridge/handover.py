@@ -122,6 +122,10 @@ class Outlet(Generic[T]):
             with contextlib.suppress(BlockingIOError, OSError):
                 self._sender.send(b"\0")
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._items)
+
     async def wait_get(self) -> T:
         """The next item, in Trio."""
         if self._items:

@@ -10,11 +10,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final, Literal
+
+Cause = Literal["postgres", "postgres_login", "grafana", "grafana_credentials", "configuration", "bug"]
+"""Whose fault it was that a run failed."""
+
+CAUSES: Final[tuple[Cause, ...]] = (
+    "postgres",
+    "postgres_login",
+    "grafana",
+    "grafana_credentials",
+    "configuration",
+    "bug",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatistics:
-    """A moment of a `Ledger`; all are rows but `messages`, `bytes`, `keyframes`, `gaps` and `restarts`."""
+    """A moment of a `Ledger`; all are rows but `messages`, `bytes`, `keyframes`, `gaps` and `failures` (of runs)."""
 
     seen: int
     acknowledged: int
@@ -26,7 +39,12 @@ class LedgerStatistics:
     bytes: int
     keyframes: int
     gaps: int
-    restarts: int
+    failures: dict[Cause, int]
+
+    @property
+    def restarts(self) -> int:
+        """Runs that failed, whatever the cause."""
+        return sum(self.failures.values())
 
     @property
     def balanced(self) -> bool:
@@ -48,7 +66,7 @@ class Ledger:
         self._bytes = 0
         self._keyframes = 0
         self._gaps = 0
-        self._restarts = 0
+        self._failures: Counter[Cause] = Counter()
 
     def saw(self, rows: int) -> None:
         """The listener handed on `rows` rows."""
@@ -82,12 +100,12 @@ class Ledger:
         """A channel route was not listening for a while: notifications may be lost."""
         self._gaps += 1
 
-    def run_ended(self, *, failed: bool) -> None:
-        """A run of the route is over; what it had not finished goes back to the table."""
+    def run_ended(self, cause: Cause | None) -> None:
+        """A run of the route is over, failed by `cause` or drained; what it had not finished goes back to the table."""
         self._returned += self._pending
         self._pending = 0
-        if failed:
-            self._restarts += 1
+        if cause is not None:
+            self._failures[cause] += 1
 
     def statistics(self) -> LedgerStatistics:
         """The books at this moment."""
@@ -102,5 +120,5 @@ class Ledger:
             bytes=self._bytes,
             keyframes=self._keyframes,
             gaps=self._gaps,
-            restarts=self._restarts,
+            failures=dict(self._failures),
         )

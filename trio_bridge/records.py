@@ -21,12 +21,14 @@ class Page:
         keys: for each row, the text of its primary key, different for each row of the table; empty for channel
             routes, whose rows have none.
         pulled_at: when it was read, monotonic seconds.
+        rung_at: when the bell was heard that led to reading it, monotonic seconds; None: no bell did.
     """
 
     mark: int
     rows: Sequence[bytes | None]
     keys: Sequence[str]
     pulled_at: float
+    rung_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Batch:
         rejections: the rows that did not become lines; ``len(lines) + len(rejections)`` rows were seen.
         nulled: how often a value was sent as null or rounded, by reason.
         pulled_at: see `Page`.
+        rung_at: see `Page`.
         keys: for each line, its row's key, see `Page`.
         defaults: of a series route every field known so far in its null form (``a="NaN",b="NaN",``), sorted by name;
             its lines carry the fields of their own series only. Empty for other routes: their lines are complete.
@@ -65,5 +68,6 @@ class Batch:
     rejections: Sequence[Rejection]
     nulled: dict[str, int] = field(default_factory=dict)
     pulled_at: float = 0.0
+    rung_at: float | None = None
     keys: Sequence[str] = ()
     defaults: bytes = b""

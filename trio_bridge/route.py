@@ -13,6 +13,8 @@ other, because what was right once can be right again.
 from __future__ import annotations
 
 import random
+import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -24,10 +26,11 @@ from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import RouteSettings, Settings
 from trio_bridge.decoder.encoder import Encoder
 from trio_bridge.decoder.stage import run_decoder
-from trio_bridge.errors import BridgeError, ConfigError, CredentialsRefused, SinkError
+from trio_bridge.errors import BridgeError, ConfigError, CredentialsRefused, SinkError, SourceError
 from trio_bridge.grafana.push import open_push
-from trio_bridge.ledger import Ledger
+from trio_bridge.ledger import Cause, Ledger
 from trio_bridge.listener.channel_source import ChannelSource
+from trio_bridge.listener.modes import MAX_PAGES_AHEAD
 from trio_bridge.listener.stage import Line, Lost, Opened, Source, SourceStatus, run_listener
 from trio_bridge.listener.table_source import TableSource
 from trio_bridge.one_failure import one_failure
@@ -37,12 +40,32 @@ from trio_bridge.records import Batch, Page
 from trio_bridge.sender.history import Window
 from trio_bridge.sender.keyframes import FLAGS, Keyframes
 from trio_bridge.sender.stage import run_sender
+from trio_bridge.vitals import Level, Vitals
 
 PAGES_WAITING: Final = 1
 """Pages between listener and decoder; full: they wait in the outlet, which the source bounds to three in all."""
 
 BATCHES_WAITING: Final = 1
 """Batches between decoder and sender; full: the decoder waits, and the source reads no further rows."""
+
+
+CHANNELS: Final = {"outlet": MAX_PAGES_AHEAD, "pages": PAGES_WAITING, "batches": BATCHES_WAITING}
+"""Where pages and batches wait, in the order of their way, and how many may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a run ended.
+
+    Attributes:
+        cause: whose fault it was.
+        sentence: what happened and what to do.
+        at: monotonic seconds.
+    """
+
+    cause: Cause
+    sentence: str
+    at: float
 
 
 class Route:
@@ -57,18 +80,33 @@ class Route:
         name: from the settings.
         ledger: rows over all runs.
         status: what the source does at this moment.
+        vitals: how its stages fare.
+        is_table: whether it reads a table, or else a NOTIFY channel.
+        source: the table's or channel's name, as the settings have it.
+        stream: Grafana's stream id.
         failure: the last failure's sentence; empty while all is well.
+        last_failure: the same, and it stays; None: no run has failed.
+        ack_timeout_s: longest silence of Grafana after a ping.
+        created_at: monotonic seconds.
     """
 
     def __init__(self, settings: Settings, route: RouteSettings, log: FilteringBoundLogger) -> None:
         self.name = route.name
         self.ledger = Ledger()
         self.status = SourceStatus()
+        self.vitals = Vitals()
+        self.is_table = route.table is not None
+        self.source = route.table or f"channel {route.channel}"
+        self.stream = route.stream
         self.failure = ""
+        self.last_failure: Failure | None = None
+        self.ack_timeout_s = settings.grafana.ack_timeout_s
+        self.created_at = time.monotonic()
         self._settings = settings
         self._route = route
         self._log = log.bind(route=route.name)
         self._line: Line | None = None
+        self._channels: tuple[trio.MemoryReceiveChannel[Page], trio.MemoryReceiveChannel[Batch]] | None = None
         self._worked = False
 
     async def run(self, stop: trio.Event) -> None:
@@ -82,7 +120,7 @@ class Route:
         while not stop.is_set():
             began = trio.current_time()
             failure = await self._run_once(stop)
-            self.ledger.run_ended(failed=failure is not None)
+            self.ledger.run_ended(None if failure is None else _cause(failure))
             if failure is None:
                 return
             if isinstance(failure, ConfigError | LoginRefused) and not self._worked:
@@ -95,6 +133,16 @@ class Route:
             self._report(failure, wait_s)
             with trio.move_on_after(wait_s):
                 await stop.wait()
+
+    def fillings(self) -> dict[str, Level]:
+        """What waits in each of `CHANNELS` at this moment."""
+        vitals = self.vitals
+        if self._line is not None and self._channels is not None:
+            pages, batches = self._channels
+            vitals.outlet.set(len(self._line.outlet))
+            vitals.pages.set(pages.statistics().current_buffer_used)
+            vitals.batches.set(batches.statistics().current_buffer_used)
+        return {"outlet": vitals.outlet, "pages": vitals.pages, "batches": vitals.batches}
 
     def flip_mode(self) -> None:
         """For tests: change the mode as soon as may be; what is delivered must not depend on it."""
@@ -113,8 +161,9 @@ class Route:
                 raise
             return failure
         finally:
-            self.status.phase = "stopped"
-            self._line = None
+            self.status.run_ended()
+            self.vitals.run_ended()
+            self._line = self._channels = None
         return None
 
     async def _run_stages(self, stop: trio.Event) -> None:
@@ -124,11 +173,20 @@ class Route:
         grafana = self._settings.grafana
         page_in, page_out = trio.open_memory_channel[Page](PAGES_WAITING)
         batch_in, batch_out = trio.open_memory_channel[Batch](BATCHES_WAITING)
+        self._channels = page_out, batch_out
         async with trio.open_nursery() as outer:
             outer.start_soon(_drain_at, stop, line)
             async with trio.open_nursery() as stages:
                 opened = await stages.start(
-                    partial(run_listener, source, line, page_in, ledger=self.ledger, lost=self._lost)
+                    partial(
+                        run_listener,
+                        source,
+                        line,
+                        page_in,
+                        ledger=self.ledger,
+                        vitals=self.vitals,
+                        lost=self._lost,
+                    )
                 )
                 if opened is not None:
                     self._began()
@@ -140,7 +198,9 @@ class Route:
                             batch_in,
                             encoder=encoder,
                             ledger=self.ledger,
+                            vitals=self.vitals,
                             log=self._log,
+                            max_age_s=self._route.max_age_s,
                         )
                     )
                     stages.start_soon(
@@ -154,6 +214,7 @@ class Route:
                             keyframes=self._make_keyframes(opened, encoder),
                             feedback=line.feedback,
                             ledger=self.ledger,
+                            vitals=self.vitals,
                             log=self._log,
                         )
                     )
@@ -213,6 +274,23 @@ class Route:
         else:
             self._log.error("route_crashed", exc_info=failure, retry_in_s=round(wait_s, 2))
         self.failure = sentence or type(failure).__name__
+        self.last_failure = Failure(_cause(failure), self.failure, time.monotonic())
+
+
+def _cause(failure: Exception) -> Cause:
+    match failure:
+        case CredentialsRefused():
+            return "grafana_credentials"
+        case SinkError():
+            return "grafana"
+        case LoginRefused():
+            return "postgres_login"
+        case SourceError():
+            return "postgres"
+        case ConfigError():
+            return "configuration"
+        case _:
+            return "bug"
 
 
 async def _drain_at(stop: trio.Event, line: Line) -> None:

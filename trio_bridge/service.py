@@ -17,23 +17,27 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from trio_bridge.config.listen import parse_listen
 from trio_bridge.config.settings import Settings
 from trio_bridge.errors import ConfigError
 from trio_bridge.one_failure import one_failure
 from trio_bridge.route import Route
+from trio_bridge.web.app import serve_status
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
     """A running service, for whoever started it.
 
     Attributes:
         routes: in the order of the settings.
         stop: set it for a graceful end.
+        url: where its status is served; None: nowhere.
     """
 
     routes: Sequence[Route]
     stop: trio.Event
+    url: str | None = None
 
     @property
     def pending(self) -> int:
@@ -61,9 +65,14 @@ async def run_service(
     """
     log: FilteringBoundLogger = structlog.get_logger()
     service = Service([Route(settings, route, log) for route in settings.route], trio.Event())
+    listen = parse_listen(settings.http.listen)
     left = 0
     try:
         async with trio.open_nursery() as nursery:
+            if listen is not None:
+                service.url = await nursery.start(
+                    partial(serve_status, service.routes, service.stop, listen, log=log)
+                )
             nursery.start_soon(
                 _limit_drain, service.stop, settings.service.drain_timeout_s, nursery.cancel_scope
             )

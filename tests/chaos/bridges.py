@@ -15,6 +15,7 @@ import trio
 
 from trio_bridge.config.settings import (
     GrafanaSettings,
+    HttpSettings,
     PostgresSettings,
     RouteSettings,
     ServiceSettings,
@@ -32,6 +33,7 @@ def settings_for(dsn: str, live: LiveServer, *routes: RouteSettings, interval_ms
         grafana=GrafanaSettings(url=live.url, token=Secret(live.token), message_interval_ms=interval_ms),
         route=routes,
         service=ServiceSettings(drain_timeout_s=20.0),
+        http=HttpSettings(listen="off"),
     )
 
 
@@ -58,6 +60,8 @@ class BridgeProcess:
             "TRIO_BRIDGE_POSTGRES_DSN": dsn,
             "TRIO_BRIDGE_GRAFANA_URL": live.url,
             "TRIO_BRIDGE_GRAFANA_TOKEN": live.token,
+            # Several run at a time.
+            "TRIO_BRIDGE_HTTP_LISTEN": "off",
             **{f"TRIO_BRIDGE_{key.upper()}": value for key, value in route.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -96,6 +96,7 @@ def test_every_setting_has_an_origin(written):
         "postgres": two.settings.postgres,
         "grafana": two.settings.grafana,
         "service": two.settings.service,
+        "http": two.settings.http,
         "route[0]": two.settings.route[0],
         "route[1]": two.settings.route[1],
     }

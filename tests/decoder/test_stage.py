@@ -15,6 +15,7 @@ from trio_bridge.decoder.mapping import map_channel
 from trio_bridge.decoder.stage import RejectionLog, run_decoder
 from trio_bridge.ledger import Ledger
 from trio_bridge.records import Batch, Page, Rejection
+from trio_bridge.vitals import Vitals
 
 GOOD = b'{"timestamp":1700000000,"value":1.5}'
 GOOD_LINE = b"m value=1.5 1700000000000000000"
@@ -36,6 +37,7 @@ class Stage:
             self._to_sender,
             encoder=Encoder(map_channel(RouteSettings(name="r", channel="m"))),
             ledger=self.ledger,
+            vitals=Vitals(),
             log=bound(self.logger),
         )
 

@@ -17,10 +17,10 @@ def test_a_pong_covers_all_that_was_written_before_its_ping():
     ping = account.ping(5.0)
     account.wrote(Message(b"c", 1, 2))
     assert account.unacknowledged_bytes == 6
-    assert account.answered(ping) == Acknowledgement(3, 1)
+    assert account.answered(ping) == Acknowledgement(3, 1, 2)
     assert account.unacknowledged_bytes == 1
     assert account.wants_ping
-    assert account.answered(account.ping(6.0)) == Acknowledgement(1, 2)
+    assert account.answered(account.ping(6.0)) == Acknowledgement(1, 2, 1)
     assert account.settled
 
 
@@ -32,9 +32,9 @@ def test_a_later_pong_answers_the_pings_before_it():
     account.wrote(Message(b"b", 1, 2))
     second = account.ping(6.0)
     assert account.waits_since == 5.0
-    assert account.answered(second) == Acknowledgement(2, 2)
+    assert account.answered(second) == Acknowledgement(2, 2, 2)
     assert account.waits_since == math.inf
-    assert account.answered(first) == Acknowledgement(0, None)
+    assert account.answered(first) == Acknowledgement(0, None, 0)
     assert account.settled
 
 
@@ -44,7 +44,7 @@ def test_a_mark_without_data_wants_a_ping():
     account.wrote(Message(b"", 0, 1))
     assert account.wants_ping
     assert not account.settled
-    assert account.answered(account.ping(5.0)) == Acknowledgement(0, 1)
+    assert account.answered(account.ping(5.0)) == Acknowledgement(0, 1, 1)
 
 
 def test_a_ping_for_nothing_acknowledges_nothing():
@@ -53,7 +53,7 @@ def test_a_ping_for_nothing_acknowledges_nothing():
     ping = account.ping(5.0)
     assert account.waits_since == 5.0
     assert not account.settled
-    assert account.answered(ping) == Acknowledgement(0, None)
+    assert account.answered(ping) == Acknowledgement(0, None, 0)
     assert account.settled
 
 

@@ -31,6 +31,7 @@ from trio_bridge.records import Batch
 from trio_bridge.secret import Secret
 from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.stage import run_sender
+from trio_bridge.vitals import Vitals
 
 
 class Rig:
@@ -44,6 +45,7 @@ class Rig:
         self.options.setdefault("keyframes", Keyframes("m", None, interval_s=2.0, first_flag=0))
         self.send_channel, self.receive_channel = trio.open_memory_channel[Batch](1)
         self.ledger = Ledger()
+        self.vitals = Vitals()
         self._told = trio.Event()
         self.feedback = Feedback(self._wake)
         self.mark = 0
@@ -58,6 +60,7 @@ class Rig:
             connect=self.connect,
             feedback=self.feedback,
             ledger=self.ledger,
+            vitals=self.vitals,
             log=structlog.get_logger(),
             **self.options,
         )

@@ -9,7 +9,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 
 from trio_bridge.config import rules
 from trio_bridge.config.dsn import without_password
+from trio_bridge.config.duration import parse_duration
 from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import (
     GrafanaSettings,
+    HttpSettings,
     PostgresSettings,
     RouteSettings,
     ServiceSettings,
@@ -69,6 +71,7 @@ def load(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
         postgres=PostgresSettings(**said.section("postgres")),
         grafana=GrafanaSettings(**said.section("grafana")),
         service=ServiceSettings(**said.section("service")),
+        http=said.http(),
         route=said.routes(),
     )
     _stop_on(
@@ -76,6 +79,7 @@ def load(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, o
             rules.postgres_mistakes(settings.postgres, said.places),
             rules.grafana_mistakes(settings.grafana, said.places),
             rules.service_mistakes(settings.service),
+            rules.http_mistakes(settings.http, said.places),
             rules.route_mistakes(settings.route),
         )
     )
@@ -121,6 +125,18 @@ def load_routes(*, file: Path | None, environ: Mapping[str, str]) -> tuple[Route
     routes = _Said(file, environ, {}).routes()
     _stop_on(rules.route_mistakes(routes))
     return routes
+
+
+def load_http(*, file: Path | None, environ: Mapping[str, str]) -> HttpSettings:
+    """Only where a service serves its status. Arguments as `load`.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    said = _Said(file, environ, {})
+    http = said.http()
+    _stop_on(rules.http_mistakes(http, said.places))
+    return http
 
 
 class _Said:
@@ -172,6 +188,10 @@ class _Said:
             if setting.startswith(under)
         }
 
+    def http(self) -> HttpSettings:
+        """Where to serve the status; the default where nothing is said."""
+        return HttpSettings(**self.section("http"))
+
     def routes(self) -> tuple[RouteSettings, ...]:
         """The routes; one without a name is called by its source."""
         return tuple(_route(prefix, self.section(prefix)) for prefix in self._route_prefixes())
@@ -180,7 +200,7 @@ class _Said:
         """For every setting, given or not, who decided it."""
         return {
             setting: given.origin if (given := self._given.get(setting)) else "default"
-            for prefix in ("postgres", "grafana", "service", *self._route_prefixes())
+            for prefix in ("postgres", "grafana", "service", "http", *self._route_prefixes())
             for setting in (f"{prefix}.{key}" for key in keys(split(prefix)[0]))
         }
 
@@ -205,12 +225,20 @@ class _Said:
         self._given["postgres.password"] = replace(dsn, value=password.reveal())
 
 
+# Texts that mean something: a mistake in one is said where it was made.
+_READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
+    ("route", "table"): parse_table,
+    ("route", "max_age"): parse_duration,
+}
+
+
 def _value(setting: str, given: Given) -> Any:
     section, key = split(setting)
     value = convert(given, keys(section)[key])
-    if (section, key) == ("route", "table"):
+    parse = _READERS.get((section, key))
+    if parse is not None:
         try:
-            parse_table(value)
+            parse(value)
         except ConfigError as error:
             raise ConfigError(f"{given.place}: {error}") from None
     return value

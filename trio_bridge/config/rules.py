@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from trio_bridge.config.listen import parse_listen
 from trio_bridge.config.names import MAX_NAME_BYTES, parse_table
 from trio_bridge.config.secretfile import is_token, open_to_all, read_secret, read_token
 from trio_bridge.config.settings import (
     GrafanaSettings,
+    HttpSettings,
     PostgresSettings,
     RouteSettings,
     ServiceSettings,
@@ -60,6 +62,14 @@ def service_mistakes(service: ServiceSettings) -> Iterator[str]:
     """Bounds in the wrong order."""
     if service.restart_min_s > service.restart_max_s:
         yield "service: restart_min_s is larger than restart_max_s"
+
+
+def http_mistakes(http: HttpSettings, places: Mapping[str, str]) -> Iterator[str]:
+    """An address that is none."""
+    try:
+        parse_listen(http.listen)
+    except ConfigError as error:
+        yield f"{places['http.listen']}: {error}"
 
 
 def route_mistakes(routes: Sequence[RouteSettings]) -> Iterator[str]:

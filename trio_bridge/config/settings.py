@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from trio_bridge.config.duration import parse_duration
 from trio_bridge.secret import Secret
 
 # A wait that the operator sets: never zero, and short enough that nobody takes it for a hang.
@@ -86,6 +87,9 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         max_series: rows of any further series are rejected.
         history_rows: how many of the last rows by time a panel shows at once when it is opened; 0: none.
         keyframe_interval_s: how often these rows are sent as a whole while rows flow.
+        max_age: rows older than this (``90s``, ``15m``, ``2h``, ``1d``, or seconds) by their time when they are read
+            are not sent but counted as rejected, ``stale``, so that a panel is current at once after a long outage;
+            default: every row is sent.
     """
 
     name: Name
@@ -105,11 +109,17 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     # 8,000 rows of one field are what a message of 256 KiB holds; 1,000 cost a browser a few percent of a core.
     history_rows: Annotated[int, Meta(ge=0, le=8000)] = 1000
     keyframe_interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
+    max_age: str | float | None = None
 
     @property
     def window_rows(self) -> int:
         """`history_rows`, but 0 with tags: a browser that has labels loses them at each keyframe, or goes dead."""
         return 0 if self.tags else self.history_rows
+
+    @property
+    def max_age_s(self) -> float | None:
+        """`max_age` in seconds; None: off."""
+        return None if self.max_age is None else parse_duration(self.max_age)
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,6 +141,17 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Probes, metrics and the status page.
+
+    Attributes:
+        listen: ``host:port``; port 0 takes a free one, ``off`` serves nothing. Whoever can connect can read the
+            figures (no row values), so beyond this machine it belongs behind a firewall.
+    """
+
+    listen: str = "127.0.0.1:9464"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything."""
 
@@ -138,3 +159,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     grafana: GrafanaSettings
     route: tuple[RouteSettings, ...]
     service: ServiceSettings = ServiceSettings()
+    http: HttpSettings = HttpSettings()

@@ -26,6 +26,7 @@ def show(loaded: Loaded) -> str:
         ("[grafana]", "grafana", settings.grafana),
         *(("[[route]]", f"route[{number}]", route) for number, route in enumerate(settings.route)),
         ("[service]", "service", settings.service),
+        ("[http]", "http", settings.http),
     ]
     return "\n".join(
         line for title, prefix, section in sections for line in (title, *_lines(prefix, section, loaded), "")

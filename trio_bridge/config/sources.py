@@ -19,7 +19,13 @@ from typing import Any
 
 import msgspec
 
-from trio_bridge.config.settings import GrafanaSettings, PostgresSettings, RouteSettings, ServiceSettings
+from trio_bridge.config.settings import (
+    GrafanaSettings,
+    HttpSettings,
+    PostgresSettings,
+    RouteSettings,
+    ServiceSettings,
+)
 from trio_bridge.config.suggest import did_you_mean
 from trio_bridge.errors import ConfigError
 
@@ -27,6 +33,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "postgres": PostgresSettings,
     "grafana": GrafanaSettings,
     "service": ServiceSettings,
+    "http": HttpSettings,
     "route": RouteSettings,
 }
 

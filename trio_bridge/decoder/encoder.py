@@ -33,6 +33,7 @@ series), in one order, each of one type.
     time that is none                        rejected ``time_invalid``
     not JSON, or not an object               rejected ``not_json``
     nested too deep                          rejected ``too_deep``
+    time before the oldest that is wanted    rejected ``stale``; learns no series, nothing of it counts
     line over 60 KiB, or row not fetched     rejected ``too_large`` (of a series route: over 36 KiB)
     payload whose fields are all null        rejected ``no_fields`` (a table's row is sent)
 
@@ -44,6 +45,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from trio_bridge.decoder import lines, values
 from trio_bridge.decoder.mapping import Field, Mapping
@@ -71,18 +73,23 @@ class Encoder:
             self._series = Series(mapping, mapping.series.most)
             self._quick = quick_way_of_series(mapping, mapping.series, self._series.templates)
 
-    def encode(self, page: Page) -> Batch:
-        """The lines of `page` in its order, and the rejections of the rows that did not become lines."""
-        quick = self._quick
+    def encode(self, page: Page, oldest_ns: int | None = None) -> Batch:
+        """The lines of `page` in its order, and the rejections of the rows that did not become lines.
+
+        Args:
+            page: the rows.
+            oldest_ns: rows with a time before this (ns since 1970) are rejected; None: no row is too old, at no cost.
+        """
+        quick = self._quick if oldest_ns is None else partial(self._encode_if_fresh, oldest_ns)
         encoded: list[bytes] = []
         rejections: dict[int, Rejection] = {}
         nulled: Counter[str] = Counter()
         for index, row in enumerate(page.rows):
             try:
                 try:
-                    line = quick(row) if row is not None else self._encode_carefully(row, nulled)
+                    line = quick(row) if row is not None else self._encode_carefully(row, nulled, oldest_ns)
                 except NOT_QUICK:
-                    line = self._encode_carefully(row, nulled)
+                    line = self._encode_carefully(row, nulled, oldest_ns)
             except PayloadError as refusal:
                 rejections[index] = Rejection(refusal.reason, page.keys[index], str(refusal))
             else:
@@ -96,16 +103,29 @@ class Encoder:
             rejections=list(rejections.values()),
             nulled=dict(nulled),
             pulled_at=page.pulled_at,
+            rung_at=page.rung_at,
             keys=keys,
             defaults=b"" if self._series is None else self._series.defaults,
         )
 
-    def _encode_carefully(self, row: bytes | None, nulled: Counter[str]) -> bytes:
+    def _encode_if_fresh(self, oldest_ns: int, row: bytes) -> bytes:
+        line = self._quick(row)
+        # A line ends in its time.
+        if int(line[line.rindex(b" ") :]) < oldest_ns:
+            raise self._stale()
+        return line
+
+    def _stale(self) -> PayloadError:
+        return PayloadError("stale", f'"{self._mapping.time}" is longer ago than max_age')
+
+    def _encode_carefully(self, row: bytes | None, nulled: Counter[str], oldest_ns: int | None) -> bytes:
         if row is None:
             raise PayloadError("too_large", "the row is larger than what is fetched")
         noted: Counter[str] = Counter()
         members = values.json_members(row, noted)
         words = [write(members.get(column), noted) for column, write in self._writers]
+        if oldest_ns is not None and int(words[-1]) < oldest_ns:
+            raise self._stale()
         if self._mapping.from_payload and all(
             members.get(field.column, b"null") == b"null" for field in self._mapping.fields
         ):

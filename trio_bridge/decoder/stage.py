@@ -4,6 +4,9 @@ Every page becomes a batch, also when none of its rows became a line: the mark h
 acknowledged. What the encoder rejected or nulled is told to the ledger before the batch is handed on, and rejected rows
 are logged by key, within bounds: a flood of bad payloads is a number in the log, not a flood of lines.
 
+With `max_age_s`, rows whose time is longer ago than that when their page is taken in are rejected as ``stale``. They do
+not enter a panel's window either; rows of before the run come from the table, however old, and are not looked at here.
+
 A page is encoded in one piece, 2,000 rows in 3 to 20 ms of Trio's thread; between pages the stage waits on its
 channels, and the sender's backpressure reaches the listener through them.
 
@@ -13,7 +16,9 @@ Ends when the listener closes its channel; closes its own end then, and when can
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
+from collections.abc import Callable
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -21,6 +26,7 @@ from structlog.typing import FilteringBoundLogger
 from trio_bridge.decoder.encoder import Encoder
 from trio_bridge.ledger import Ledger
 from trio_bridge.records import Batch, Page, Rejection
+from trio_bridge.vitals import Vitals
 
 
 async def run_decoder(
@@ -29,9 +35,24 @@ async def run_decoder(
     *,
     encoder: Encoder,
     ledger: Ledger,
+    vitals: Vitals,
     log: FilteringBoundLogger,
+    max_age_s: float | None = None,
+    wall_ns: Callable[[], int] = time.time_ns,
 ) -> None:
-    """Encode pages until the listener ends. *Owns* its ends of both channels."""
+    """Encode pages until the listener ends. *Owns* its ends of both channels.
+
+    Args:
+        pages: from the listener; their end is the end.
+        batches: to the sender.
+        encoder: of this run.
+        ledger: told what is rejected and nulled.
+        vitals: told how full the channel is.
+        log: for rejected rows, within bounds.
+        max_age_s: rows older than this are rejected; None: none is too old.
+        wall_ns: the clock that a row's time is held against, ns since 1970.
+    """
+    max_age_ns = None if max_age_s is None else int(max_age_s * 1e9)
     rejected = RejectionLog(log)
     async with pages, batches:
         try:
@@ -44,7 +65,7 @@ async def run_decoder(
                 if until_due.cancelled_caught:
                     rejected.sum_up(trio.current_time())
                     continue
-                batch = encoder.encode(page)
+                batch = encoder.encode(page, None if max_age_ns is None else wall_ns() - max_age_ns)
                 now = trio.current_time()
                 for rejection in batch.rejections:
                     ledger.rejected(rejection.reason)
@@ -52,6 +73,7 @@ async def run_decoder(
                 for reason, times in batch.nulled.items():
                     ledger.nulled(reason, times)
                 await batches.send(batch)
+                vitals.batches.set(batches.statistics().current_buffer_used)
         finally:
             rejected.close()
 

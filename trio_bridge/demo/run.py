@@ -27,6 +27,7 @@ from rich.console import Console
 
 from trio_bridge.config.settings import (
     GrafanaSettings,
+    HttpSettings,
     PostgresSettings,
     RouteSettings,
     ServiceSettings,
@@ -258,6 +259,8 @@ class _Demo:
             route=(route,),
             # Nobody watches a demo wait for half a minute.
             service=ServiceSettings(restart_max_s=2.0, drain_timeout_s=10.0),
+            # The demo has a page of its own, and may run beside a service.
+            http=HttpSettings(listen="off"),
         )
 
 

@@ -20,6 +20,7 @@ from trio_bridge.config.settings import PostgresSettings, RouteSettings
 from trio_bridge.decoder.mapping import map_channel
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD, Mode
+from trio_bridge.listener.probe import Probe
 from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
 from trio_bridge.listener.stage import Closed, Line, Lost, Opened
 from trio_bridge.postgres.delta import PAGE_BYTES, PAGE_ROWS
@@ -72,6 +73,7 @@ class ChannelSource:
                     session.query(f"LISTEN {channel}", timeout_s=self._answer_s)
                     line.status.phase = "running"
                     line.status.mode = Mode.NOTIFY
+                    line.status.answered_at = time.monotonic()
                     self._log.info("running", channel=self._route.channel)
                     line.outlet.put(Opened(mapping, Page(0, (), (), time.monotonic())))
                     self._deliver(session)
@@ -80,13 +82,21 @@ class ChannelSource:
         except Aborted:
             pass
         finally:
-            line.status.phase = "stopped"
+            line.status.run_ended()
             line.outlet.put(Closed())
 
     def _deliver(self, session: Session) -> None:
         line = self._line
         draining = False
         heard_at = time.monotonic()
+        probe = Probe(
+            session,
+            self._route.channel or "",
+            line.status,
+            answer_s=self._answer_s,
+            log=self._log,
+            now=heard_at,
+        )
         while True:
             line.wake.arm()
             if line.wake.stop is not Stop.NO and not draining:
@@ -100,11 +110,13 @@ class ChannelSource:
                 line.outlet.put(Closed())
                 self._wait_acknowledged(session)
                 return
+            if not draining and time.monotonic() >= probe.due_at and probe.look(time.monotonic()):
+                line.outlet.put(Lost())
             heartbeat_at = heard_at + self._settings.heartbeat_s
             if time.monotonic() >= heartbeat_at:
                 session.query("SELECT 1", timeout_s=self._answer_s)
                 line.status.statements += 1
-                heard_at = time.monotonic()
+                heard_at = line.status.answered_at = time.monotonic()
             else:
                 session.wait(heartbeat_at)
 

@@ -58,6 +58,7 @@ def wait_leader(
     while not _told_to_stop(line):
         ((led,),) = session.query(statement, timeout_s=timeout_s)
         line.status.statements += 1
+        line.status.answered_at = time.monotonic()
         if led == "t":
             return True
         if line.status.phase != "standby":

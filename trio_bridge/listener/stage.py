@@ -22,6 +22,7 @@ from trio_bridge.handover import Outlet, Wake
 from trio_bridge.ledger import Ledger
 from trio_bridge.listener.modes import Mode
 from trio_bridge.records import Page
+from trio_bridge.vitals import Vitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,15 @@ class SourceStatus:
     Attributes:
         phase: ``connecting``, ``standby`` (another replica leads), ``running``, ``draining`` or ``stopped``.
         mode: how it learns of rows.
-        mode_changes: in this run.
-        statements: sent to Postgres in this run.
+        mode_changes: since the program began.
+        statements: sent to Postgres since the program began.
+        answered_at: when Postgres last answered a statement, monotonic seconds; None: never yet.
+        complete_at: everything committed up to this monotonic second is acknowledged; stays when a run ends; None: not
+            yet in this program, or no table route.
+        unsaved_since: since when acknowledged rows are not in the checkpoint, monotonic seconds; None: all are.
+        queue_usage: how full the cluster's notification queue is, 0 to 1; None: not asked yet.
+        held_since: since when the oldest transaction that writes is known to be open; None: none is, or not asked.
+        relistened: how often our LISTEN was gone and had to be said again.
         flip: set by tests: change the mode as soon as may be.
     """
 
@@ -67,7 +75,18 @@ class SourceStatus:
     mode: Mode = Mode.POLL
     mode_changes: int = 0
     statements: int = 0
+    answered_at: float | None = None
+    complete_at: float | None = None
+    unsaved_since: float | None = None
+    queue_usage: float | None = None
+    held_since: float | None = None
+    relistened: int = 0
     flip: bool = False
+
+    def run_ended(self) -> None:
+        """The session is gone, and with it what it told of this moment."""
+        self.phase = "stopped"
+        self.unsaved_since = self.queue_usage = self.held_since = None
 
 
 @dataclass(slots=True)
@@ -101,6 +120,7 @@ async def run_listener(
     pages: trio.MemorySendChannel[Page],
     *,
     ledger: Ledger,
+    vitals: Vitals,
     lost: Callable[[Lost], None],
     task_status: trio.TaskStatus[Opened | None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -129,8 +149,10 @@ async def run_listener(
                     while not isinstance(item := await line.outlet.wait_get(), Closed):
                         match item:
                             case Page():
+                                vitals.outlet.set(1 + len(line.outlet))
                                 ledger.saw(len(item.rows))
                                 await pages.send(item)
+                                vitals.pages.set(pages.statistics().current_buffer_used)
                             case Opened():
                                 started = True
                                 task_status.started(item)

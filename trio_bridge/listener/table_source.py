@@ -9,6 +9,7 @@ aborted, or with a `BridgeError`. It never stops reading its socket and is never
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from trio_bridge.config.settings import PostgresSettings, RouteSettings
 from trio_bridge.decoder.mapping import Mapping, map_table
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import Act, Demand, Pulse
+from trio_bridge.listener.probe import Probe
 from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
 from trio_bridge.listener.stage import Closed, Line, Opened
 from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
@@ -82,7 +84,7 @@ class TableSource:
         except Aborted:
             pass
         finally:
-            line.status.phase = "stopped"
+            line.status.run_ended()
             line.outlet.put(Closed())
 
     def _deliver(self, session: Session) -> None:
@@ -185,6 +187,15 @@ class _Run:
         self._oid = str(watched.oid)
         self._positions: dict[int, Position] = {}
         self._said: set[str] = set()
+        self._probe = Probe(
+            session, BELL_CHANNEL, line.status, answer_s=answer_s, log=log, now=time.monotonic()
+        )
+        self._rung_at: float | None = None
+        # When the delta under way fixed what it will show; None: an earlier run did.
+        self._began_at: float | None = None
+        # For each finished delta: the page that its acknowledgement waits for, and when it began.
+        self._saved_mark = 0
+        self._finished: deque[tuple[int, float]] = deque()
         gate = {"gate_class": sql.Literal(GATE_CLASS)}
         self._take_gate = without_comments(compose("queries/gate_take", **gate))
         self._gate_holder = without_comments(compose("queries/gate_holder", **gate))
@@ -193,6 +204,7 @@ class _Run:
     def run(self) -> None:
         line, pulse, status = self._line, self._pulse, self._line.status
         draining = False
+        mode_changes = 0
         while True:
             line.wake.arm()
             if line.wake.stop is not Stop.NO and not draining:
@@ -206,6 +218,7 @@ class _Run:
                 pulse.rang(time.monotonic(), bells)
             feedback = line.feedback
             demand = Demand(feedback.ready_at, feedback.sent_mark, feedback.acked_mark)
+            self._note_acknowledged(demand.acked_mark)
             decision = pulse.decide(time.monotonic(), demand, draining=draining)
             match decision.act:
                 case Act.WAIT:
@@ -226,12 +239,20 @@ class _Run:
                 case Act.CHECKPOINT:
                     self._save(demand.acked_mark)
             status.statements += 1
-            if status.mode is not pulse.mode:
+            now = status.answered_at = time.monotonic()
+            if now >= self._probe.due_at:
+                self._probe.look(now)
+            if pulse.mode_changes != mode_changes:
                 self._log.debug("mode", mode=pulse.mode.value)
-                status.mode, status.mode_changes = pulse.mode, pulse.mode_changes
+                status.mode = pulse.mode
+                status.mode_changes += pulse.mode_changes - mode_changes
+                mode_changes = pulse.mode_changes
 
     def _read_page(self) -> None:
         position = self._position
+        if position.target is None:
+            self._began_at = time.monotonic()
+        rung_at, self._rung_at = self._rung_at, None
         name, params = position.span.value, self._reader.params(position)
         try:
             results = self._session.run(name, params, timeout_s=self._answer_s)
@@ -243,6 +264,7 @@ class _Run:
                 "table_locked", "somebody holds a lock on the table: its rows come when it is free"
             )
             self._pulse.deferred(time.monotonic())
+            self._rung_at = rung_at
             return
         self._said.discard("table_locked")
         self._position = delta.position
@@ -253,10 +275,26 @@ class _Run:
         if delta.rows:
             mark = self._pulse.last_mark
             self._positions[mark] = delta.position
-            self._line.outlet.put(Page(mark, delta.rows, delta.keys, now))
+            self._line.outlet.put(Page(mark, delta.rows, delta.keys, now, rung_at))
         elif self._pulse.last_mark in self._positions:
             # Nothing new up to here: the last page's acknowledgement may stand for this much.
             self._positions[self._pulse.last_mark] = delta.position
+        if delta.more:
+            # Its further pages were announced by the same bell.
+            self._rung_at = rung_at
+        elif self._began_at is not None:
+            mark = self._pulse.last_mark
+            if self._finished and self._finished[-1][0] == mark:
+                self._finished.pop()
+            self._finished.append((mark, self._began_at))
+
+    def _note_acknowledged(self, acked_mark: int) -> None:
+        """How far delivery has come, for the metrics."""
+        status = self._line.status
+        while self._finished and self._finished[0][0] <= acked_mark:
+            _, status.complete_at = self._finished.popleft()
+        if acked_mark > self._saved_mark and status.unsaved_since is None:
+            status.unsaved_since = time.monotonic()
 
     def _try_gate(self) -> None:
         ((fence,),) = self._session.query(self._take_gate, (self._oid,), timeout_s=self._answer_s)
@@ -279,15 +317,20 @@ class _Run:
         self._said.discard("checkpoint_not_written")
         self._positions = {later: position for later, position in self._positions.items() if later > mark}
         self._pulse.saved(time.monotonic(), mark)
+        self._saved_mark = mark
+        self._line.status.unsaved_since = None
 
     def _bells(self) -> int:
         """Bells for this table since the last look. Whoever rings without naming a table rings for all."""
-        return sum(
+        bells = sum(
             1
             for notification in self._session.notifications()
             if notification.channel == BELL_CHANNEL
             and notification.payload in (self._oid.encode(), b"*", b"")
         )
+        if bells and self._rung_at is None:
+            self._rung_at = time.monotonic()
+        return bells
 
     def _say_once(self, event: str, reason: str, **details: str) -> None:
         if event not in self._said:

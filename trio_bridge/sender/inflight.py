@@ -45,10 +45,12 @@ class Acknowledgement:
     Attributes:
         rows: lines more.
         mark: the mark that is now acknowledged, with all before; None: no new one.
+        messages: messages more, also those without data.
     """
 
     rows: int
     mark: int | None
+    messages: int
 
 
 class InFlight:
@@ -96,9 +98,13 @@ class InFlight:
             self._pings.popleft()
         before = self._acknowledged
         if ping.messages <= before.messages:
-            return Acknowledgement(0, None)
+            return Acknowledgement(0, None, 0)
         self._acknowledged = ping
-        return Acknowledgement(ping.rows - before.rows, ping.mark if ping.mark > before.mark else None)
+        return Acknowledgement(
+            ping.rows - before.rows,
+            ping.mark if ping.mark > before.mark else None,
+            ping.messages - before.messages,
+        )
 
     @property
     def unacknowledged_bytes(self) -> int:

@@ -35,11 +35,14 @@ class Message:
         rows: how many lines.
         completed_mark: every line of this mark and of all before is in this or an earlier message; None: no
             mark ended here.
+        rung_at: when the first bell was heard that led to reading these lines, monotonic seconds of the listener;
+            None: none did.
     """
 
     data: bytes
     rows: int
     completed_mark: int | None
+    rung_at: float | None = None
 
 
 class Outbox:
@@ -60,6 +63,7 @@ class Outbox:
         self._open_size = 0
         self._open_rows = 0
         self._open_mark: int | None = None
+        self._open_rung_at: float | None = None
         self.next_at = -math.inf
         self.waiting_bytes = 0
 
@@ -82,6 +86,8 @@ class Outbox:
                     raise ValueError(f"a line of {len(lines[start])} bytes is longer than a message")
                 self._seal()
                 continue
+            if self._open_rung_at is None:
+                self._open_rung_at = batch.rung_at
             self._open.append(b"\n".join(lines[start:stop]))
             self._open_size += ends[stop] - ends[start]
             self._open_rows += stop - start
@@ -106,8 +112,11 @@ class Outbox:
 
     def _seal(self) -> None:
         """What is open is a message from now on."""
-        self._full.append(Message(b"\n".join(self._open), self._open_rows, self._open_mark))
+        self._full.append(
+            Message(b"\n".join(self._open), self._open_rows, self._open_mark, self._open_rung_at)
+        )
         self._open = []
         self._open_size = 0
         self._open_rows = 0
         self._open_mark = None
+        self._open_rung_at = None

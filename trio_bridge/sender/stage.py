@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -34,6 +35,7 @@ from trio_bridge.sender.congestion import CongestionWindow
 from trio_bridge.sender.inflight import InFlight, Ping
 from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.pace import MAX_MESSAGE_BYTES, Message, Outbox
+from trio_bridge.vitals import Vitals
 
 # One full message: while it is written the next batch is taken in, and what waits beyond it waits in the
 # channel, then in the table.
@@ -59,6 +61,7 @@ async def run_sender(
     keyframes: Keyframes,
     feedback: Feedback,
     ledger: Ledger,
+    vitals: Vitals,
     log: FilteringBoundLogger,
     monotonic: Callable[[], float] = time.monotonic,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -74,6 +77,7 @@ async def run_sender(
         keyframes: of this route and connection; they decorate every message.
         feedback: told what can be taken, what is sent, what is acknowledged.
         ledger: told every message and every acknowledged row.
+        vitals: told how full things are and how long they took, once a message.
         log: one line when connected.
         monotonic: the clock of the other side of `feedback`, seconds.
         task_status: started when the socket is open.
@@ -84,6 +88,8 @@ async def run_sender(
     """
     async with batches, connect() as connection:
         log.info("grafana_connected", peer=connection.peer)
+        vitals.connected = True
+        vitals.grafana_answered_at = monotonic()
         task_status.started()
         sender = _Sender(
             connection,
@@ -93,6 +99,7 @@ async def run_sender(
             keyframes=keyframes,
             feedback=feedback,
             ledger=ledger,
+            vitals=vitals,
             log=log,
             monotonic=monotonic,
         )
@@ -112,6 +119,7 @@ class _Sender:
         keyframes: Keyframes,
         feedback: Feedback,
         ledger: Ledger,
+        vitals: Vitals,
         log: FilteringBoundLogger,
         monotonic: Callable[[], float],
     ) -> None:
@@ -121,12 +129,16 @@ class _Sender:
         self._keyframes = keyframes
         self._feedback = feedback
         self._ledger = ledger
+        self._vitals = vitals
         self._log = log
+        self._monotonic = monotonic
         self._connected_at = trio.current_time()
         # Trio's clock starts anywhere; the listener's thread has the system's.
         self._clock_offset_s = monotonic() - self._connected_at
         self._outbox = Outbox(interval_s)
         self._in_flight = InFlight(nonce=secrets.token_bytes(8))
+        # When each message was written that no pong has covered.
+        self._written_at: deque[float] = deque()
         self._ended = False
         self._pump_wakes = trio.lowlevel.ParkingLot()
         self._room_in_outbox = trio.lowlevel.ParkingLot()
@@ -159,6 +171,7 @@ class _Sender:
                 await self._room_in_outbox.park()
             self._keyframes.add(batch)
             self._outbox.add(batch)
+            self._vitals.outbox_bytes.set(self._outbox.waiting_bytes)
             self._tell_listener()
             self._pump_wakes.unpark_all()
             while self._outbox.waiting_bytes >= TAKE_BELOW_BYTES:
@@ -180,8 +193,12 @@ class _Sender:
             if due_at <= now or (self._ended and due_at < math.inf):
                 message = self._outbox.take(now)
                 if message.data:
+                    newest_ns = _time_of_last_line(message.data)
                     message = replace(message, data=self._keyframes.decorated(message.data))
-                await self._write(message)
+                    await self._write(message)
+                    self._took(message, newest_ns)
+                else:
+                    await self._write(message)
             elif keyframe_at <= now:
                 await self._write(Message(self._keyframes.take(now), rows=0, completed_mark=None))
                 self._ledger.keyframe()
@@ -199,12 +216,22 @@ class _Sender:
                 )
             self._ledger.sent(len(message.data))
         self._in_flight.wrote(message)
+        self._written_at.append(trio.current_time())
+        self._vitals.unacknowledged_bytes.set(self._in_flight.unacknowledged_bytes)
         self._pinger_wakes.unpark()
         self._room_in_outbox.unpark_all()
         # In this order, so that who waits for the mark finds the time of the next message already set.
         self._tell_listener()
         if message.completed_mark is not None:
             self._feedback.sent(message.completed_mark)
+
+    def _took(self, message: Message, newest_ns: int) -> None:
+        """Note how long the rows of a message that is written were on their way."""
+        self._vitals.outbox_bytes.set(self._outbox.waiting_bytes)
+        # A writer's clock may run ahead of ours.
+        self._vitals.row_age_s.observe(max(0.0, (time.time_ns() - newest_ns) / 1e9))
+        if message.rung_at is not None:
+            self._vitals.bell_to_push_s.observe(self._monotonic() - message.rung_at)
 
     async def _ping_what_is_written(self) -> None:
         while True:
@@ -219,7 +246,12 @@ class _Sender:
         self._acknowledge(ping)
 
     def _acknowledge(self, ping: Ping) -> None:
+        now = trio.current_time()
         proven = self._in_flight.answered(ping)
+        for _ in range(proven.messages):
+            self._vitals.push_to_ack_s.observe(now - self._written_at.popleft())
+        self._vitals.unacknowledged_bytes.set(self._in_flight.unacknowledged_bytes)
+        self._vitals.grafana_answered_at = self._monotonic()
         if proven.rows:
             self._ledger.acknowledged(proven.rows)
         if proven.mark is not None:
@@ -277,3 +309,8 @@ class _Sender:
         )
         free_at = math.inf if busy else max(self._outbox.next_at, self._connected_at) + self._clock_offset_s
         self._feedback.can_take_from(free_at)
+
+
+def _time_of_last_line(data: bytes) -> int:
+    """Nanoseconds since 1970: what a line ends in (`trio_bridge.decoder.encoder`)."""
+    return int(data[data.rindex(b" ") :])
