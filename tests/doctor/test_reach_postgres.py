@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -74,6 +76,17 @@ async def test_a_missing_unix_socket(tmp_path: Path) -> None:
     """The socket's path is named."""
     found = await examined(postgres=postgres(f"host={tmp_path} port=5432"))
     broken(found["postgres connection"], 3, f"Unix socket {tmp_path}/.s.PGSQL.5432")
+
+
+async def test_a_socket_without_a_file(tmp_path: Path) -> None:
+    """libpq's @ names a socket in the kernel's own space."""
+    directory = f"@{tmp_path}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{tmp_path}/.s.PGSQL.5432")
+        listener.listen()
+        found = await examined(postgres=postgres(f"host={directory} port=5432", connect_timeout_s=0.2))
+    assert found["postgres connection"].sentence == f"{directory}/.s.PGSQL.5432 accepts connections"
+    broken(found["postgres login"], 3, "did not let us in within the time given")
 
 
 async def test_a_server_that_is_silent(nursery: trio.Nursery) -> None:
@@ -189,14 +202,21 @@ async def test_a_missing_password_file(tmp_path: Path) -> None:
     broken((await examined(postgres=settings))["postgres name"], 2, str(tmp_path / "no"))
 
 
-async def test_a_peer_that_sends_the_password_back(nursery: trio.Nursery) -> None:
-    """What a server repeats of our password is masked."""
+@pytest.mark.parametrize("from_file", [False, True])
+async def test_a_peer_that_sends_the_password_back(
+    nursery: trio.Nursery, tmp_path: Path, from_file: bool
+) -> None:
+    """What a server repeats of our password is masked, wherever we have it from."""
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    file.chmod(0o600)
 
     async def handler(stream: trio.abc.Stream) -> None:
         await _says_no_tls_and(stream, error_response(f"password authentication failed for {PASSWORD}"))
 
     port = await listen(nursery, handler)
-    settings = postgres(f"host=127.0.0.1 port={port} user=x", password=Secret(PASSWORD))
+    given: dict[str, Any] = {"password_file": file} if from_file else {"password": Secret(PASSWORD)}
+    settings = postgres(f"host=127.0.0.1 port={port} user=x", **given)
     broken((await examined(postgres=settings))["postgres login"], 3, "failed for ********")
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from trio_bridge.config.names import parse_table
+from trio_bridge.config.secretfile import read_secret
 from trio_bridge.config.settings import RouteSettings, Settings
 from trio_bridge.config.suggest import did_you_mean
 from trio_bridge.doctor.hops import Finding, Hop, walk
@@ -21,6 +23,7 @@ from trio_bridge.doctor.reach_grafana import GrafanaReach
 from trio_bridge.doctor.reach_postgres import PostgresReach
 from trio_bridge.doctor.read_back import ReadBack
 from trio_bridge.errors import ConfigError
+from trio_bridge.grafana.credentials import authorization, secret_parts
 from trio_bridge.grafana.panels import live_target
 
 
@@ -77,7 +80,7 @@ async def examine(
         return await walk(
             [*_postgres(reach, settings, routes, config), *_grafana(settings, routes, config, trust)],
             report=report,
-            secrets=_secrets(settings),
+            secrets=await _secrets(settings),
         )
     finally:
         reach.close()
@@ -117,10 +120,18 @@ def _grafana(
     return hops + [ReadBack(settings.grafana, stream, trust=trust).hop() for stream in streams]
 
 
-def _secrets(settings: Settings) -> list[str]:
-    """Those in memory: what a file holds is read, shown to the other side and forgotten by each check itself."""
-    given = (settings.postgres.password, settings.grafana.token)
-    return [secret.reveal() for secret in given if secret is not None and secret.reveal()]
+async def _secrets(settings: Settings) -> list[str]:
+    """All that we show to the other sides; what cannot be read now is a finding later."""
+    found: list[str] = []
+    with suppress(ConfigError):
+        found += secret_parts(await authorization(settings.grafana))
+    password = settings.postgres.password
+    if settings.postgres.password_file is not None:
+        with suppress(ConfigError):
+            password = read_secret(settings.postgres.password_file)
+    if password is not None:
+        found.append(password.reveal())
+    return [secret for secret in found if secret]
 
 
 def _source_name(route: RouteSettings) -> str:

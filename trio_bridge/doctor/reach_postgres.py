@@ -11,6 +11,7 @@ allows a connection to be passed from thread to thread, though not to be used by
 from __future__ import annotations
 
 import os
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -75,7 +76,9 @@ class _Place:
     def __str__(self) -> str:
         if not self.host:
             return "libpq's own default socket"
-        return f"{self.host}/.s.PGSQL.{self.port}" if self.is_socket else f"{self.host}:{self.port}"
+        if self.is_socket:
+            return f"{self.host}/.s.PGSQL.{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class PostgresReach:
@@ -211,7 +214,8 @@ class PostgresReach:
         with trio.move_on_after(timeout_s):
             try:
                 if place.is_socket:
-                    return await trio.open_unix_socket(str(place))
+                    # libpq writes a socket without a file with an @ where the kernel has a NUL.
+                    return await trio.open_unix_socket(re.sub("^@", "\0", str(place)))
                 return await trio.open_tcp_stream(place.host, place.port)
             except OSError as error:
                 if place.is_socket:
