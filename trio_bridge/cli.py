@@ -166,6 +166,54 @@ def uninstall(config: Path | None, dsn: str | None, table: str | None) -> None:
 
 
 @main.command()
+@_with(_config, _dsn, _table)
+@click.option("--route", metavar="NAME", help="Which route, where several read the table.")
+@click.option(
+    "--since", required=True, metavar="TIME", help="2026-05-01T12:00:00Z, or 15m, 2h, 1d for so long ago."
+)
+@click.option(
+    "--until", default="now", show_default=True, metavar="TIME", help="First time that is left out."
+)
+@click.option("--measurement", metavar="NAME", help="Send to this one instead of the route's own.")
+@click.option(
+    "--rate", type=click.IntRange(min=1), metavar="ROWS", help="Most rows a second; default: no limit."
+)
+@click.option(
+    "--after", metavar="PLACE", help="Go on behind this place, as an interrupted replay printed it."
+)
+def replay(
+    config: Path | None, dsn: str | None, table: str | None, route: str | None, **options: Any
+) -> None:
+    """Send the rows of a time range again, beside a running bridge; its checkpoint stays as it is.
+
+    A time without a zone is UTC. Rows go through the route's mapping, whatever their age. Into the route's own
+    measurement, a running bridge that keeps history will replace what was replayed with its next keyframe (every few
+    seconds): --measurement sends the rows to another one, whose panel then shows the last history_rows of them.
+
+    Exit code 0 only if every row was acknowledged. Ctrl-C ends it in good order and prints how to go on.
+    """
+    from datetime import UTC, datetime
+
+    from trio_bridge.config.load import load, load_routes
+    from trio_bridge.replay import command
+
+    # Of a file's routes --table chooses one; without any it names the only one.
+    chooses = bool(load_routes(file=config, environ=os.environ))
+    flags = {"--dsn": dsn, "--table": None if chooses else table}
+    settings = load(file=config, environ=os.environ, flags=flags).settings
+    exit_code = command.replay(
+        settings,
+        command.choose_route(settings.route, table, route),
+        command.parse_span(options["since"], options["until"], options["after"], datetime.now(UTC)),
+        measurement=options["measurement"],
+        rate=options["rate"],
+        say=click.echo,
+        complain=_complain,
+    )
+    click.get_current_context().exit(exit_code)
+
+
+@main.command()
 @_with(_config, _dsn, _table, _start, _role)
 def sql(config: Path | None, dsn: str | None, table: str | None, start: Any, role: str | None) -> None:
     """Print what install would run, for psql -v ON_ERROR_STOP=1; changes nothing. Options as there."""
@@ -255,6 +303,46 @@ def feed(config: Path | None, dsn: str | None, rate: int, sensors: int) -> None:
     conninfo = _owner(config, dsn)
     with to_stderr(ServiceSettings(log_format="console" if sys.stderr.isatty() else "json")):
         trio.run(partial(write, conninfo, rate=rate, sensors=sensors))
+
+
+@main.command()
+@_with(_config, _dsn, _table)
+@click.option("--grafana-url", metavar="URL", help="With --push: http(s)://host:port of Grafana.")
+@click.option("--token-file", metavar="FILE", help="With --push: the bridge's token, or an Editor's.")
+@click.option("--push", is_flag=True, help="Save them in Grafana, over older ones.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write them and the provisioning there."
+)
+def dashboard(
+    config: Path | None, dsn: str | None, table: str | None, *, push: bool, out: Path | None, **grafana: Any
+) -> None:
+    """Make a dashboard for each route: live panels beside the table's past.
+
+    Without --push and --out: print the JSON of the one route that there is, or that --table names.
+    """
+    import trio
+
+    from trio_bridge.config.load import load_grafana, load_postgres, load_routes
+    from trio_bridge.grafana import dashboards
+    from trio_bridge.grafana.provisioning import dashboard_json, write
+
+    routes = dashboards.chosen(load_routes(file=config, environ=os.environ), table)
+    environ = os.environ if dsn is None else {}
+    postgres = None
+    if any(route.table is not None for route in routes):
+        postgres = load_postgres(file=config if dsn is None else None, environ=environ, flags={"--dsn": dsn})
+    models = dashboards.models(routes, postgres)
+    if push:
+        target = load_grafana(file=config, environ=os.environ, flags=_by_flag(grafana))
+        for line in trio.run(dashboards.push, target, models):
+            click.echo(line)
+    if out is not None:
+        for file in write(out, dashboards.texts(models, postgres)):
+            click.echo(file)
+    if not push and out is None:
+        if len(models) > 1:
+            raise ConfigError("there are several routes: give --table, --out or --push")
+        click.echo(dashboard_json(models[0]), nl=False)
 
 
 @main.group()

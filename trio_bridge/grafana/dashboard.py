@@ -31,11 +31,17 @@ _RANGE: Final = {"from": "now-5m", "to": "now"}
 # Grafana (models of dashboards) allows 40 characters.
 _UID_CHARS: Final = 40
 
+# JSON has no comments; whoever copies a target from here should read this.
+_WARNING: Final = (
+    "Live panels and the same table in SQL, made by trio_bridge. A live target needs queryType=measurements: "
+    "without it the panel shows Grafana's random walk, a plausible curve that has nothing to do with the data."
+)
+
 _SCHEMA_VERSION: Final = 39
 """Of the dashboards of Grafana 11; newer ones bring it up to date as they load it."""
 
 
-def dashboard(uid: str, title: str, placed: list[Json], *, refresh: str) -> Json:
+def dashboard(uid: str, title: str, placed: list[Json], *, refresh: str, description: str) -> Json:
     """The model of a dashboard.
 
     Args:
@@ -43,10 +49,12 @@ def dashboard(uid: str, title: str, placed: list[Json], *, refresh: str) -> Json
         title: of the dashboard.
         placed: its panels with their places; they get their ids here.
         refresh: how often panels that ask are asked again, e.g. ``10s``; live ones take no notice.
+        description: what a reader of the dashboard, or of its JSON, should know.
     """
     return {
         "uid": uid,
         "title": title,
+        "description": description,
         "tags": ["trio_bridge"],
         "schemaVersion": _SCHEMA_VERSION,
         "editable": True,
@@ -88,7 +96,9 @@ def route_dashboard(mapping: Mapping, *, history_rows: int, table: TableName | N
     rows.append([panels.table(f"{name}: rows", target, history_rows=history_rows)])
     for panel in (panel for row in rows for panel in row):
         _give_units(panel, mapping)
-    return dashboard(dashboard_uid(mapping), f"Live: {name}", placed(rows), refresh="10s")
+    return dashboard(
+        dashboard_uid(mapping), f"Live: {name}", placed(rows), refresh="10s", description=_WARNING
+    )
 
 
 def dashboard_uid(mapping: Mapping) -> str:
