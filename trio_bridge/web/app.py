@@ -32,8 +32,8 @@ from trio_bridge.config.listen import Listen
 from trio_bridge.route import Route
 from trio_bridge.web.assets import load_page
 from trio_bridge.web.metrics import make_registry
-from trio_bridge.web.moment import Sampler
 from trio_bridge.web.readiness import reasons
+from trio_bridge.web.sampler import Sampler
 from trio_bridge.web.serve import open_socket, serve
 
 MAX_EVENT_STREAMS: Final = 16
