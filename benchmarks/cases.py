@@ -1,0 +1,233 @@
+"""The cases: each a function that runs one system once and returns its figures.
+
+In all of them the system, the sink, the writers and PostgreSQL are processes of their own. ``lost`` counts committed
+rows that had not arrived when the sink had been quiet for `benchmarks.world.QUIET_S` or the limit was over.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+
+import anyio
+import anyio.to_thread
+import psycopg
+
+from benchmarks import processes
+from benchmarks.percentiles import curve, percentile, sorted_samples
+from benchmarks.results import Run
+from benchmarks.systems import System
+from benchmarks.world import Attached, Bench
+from benchmarks.writers import Load
+
+# Rows that were due earlier than this after the first are not in the percentiles: caches and connections are cold.
+WARM_UP_S = 1.0
+# After a load has ended, for what is still under way.
+SETTLE_LIMIT_S = 60.0
+# Between the first row and the load: a system that changes its mode when things are quiet has done so.
+REST_S = 2.0
+
+
+async def latency(bench: Bench, system: System, load: Load) -> Run:
+    """Rows at a rate: how late each is at the sink, and what it costs. Fair: the same rows at the same times for all.
+
+    Counted from when a row was *due* (``latency_ms``), so the commit is inside, and so is every stall of the
+    database, the writers or the system. ``committed_p50_ms`` counts from when the writer had the commit's answer, and
+    may be negative: the row can be there first.
+    """
+    async with bench.attached(system) as attached:
+        await anyio.sleep(REST_S)
+        return await _loaded(attached, "latency", system.name, load)
+
+
+async def writers(bench: Bench, system: System | None, load: Load) -> Run:
+    """Writers as fast as they can: their own speed with a system attached, or with none at all.
+
+    Unfair on purpose where it must be: on a machine with few cores every process takes from the writers, the sink
+    included, and a system that slows the writers down has fewer rows to carry.
+    """
+    async with bench.attached(system) as attached:
+        await anyio.sleep(REST_S)
+        return await _loaded(attached, "writers", system.name if system else "none", load)
+
+
+async def idle(bench: Bench, system: System, seconds: float) -> Run:
+    """Nothing is written. Statements are the transactions that PostgreSQL counts, without this question's own."""
+    async with bench.attached(system) as attached:
+        # Whatever follows a row (keyframes, a change of mode) is over.
+        await anyio.sleep(3 * REST_S)
+        transactions = await anyio.to_thread.run_sync(_transactions, attached.dsn)
+        before = await attached.usage()
+        await anyio.sleep(seconds)
+        after = await attached.usage()
+        done = await anyio.to_thread.run_sync(_transactions, attached.dsn) - transactions - 1
+        took = after.at_s - before.at_s
+        return Run(
+            case="idle",
+            system=system.name,
+            parameters={"seconds": seconds},
+            figures={
+                "system_cpu_percent": 100 * (after.system_cpu_s - before.system_cpu_s) / took,
+                "queries_per_s": done / took,
+                "messages_per_s": (after.messages - before.messages) / took,
+                **_memory(attached),
+            },
+        )
+
+
+async def start(bench: Bench, system: System) -> Run:
+    """From starting the process to the arrival of the first row (one is written every 20 ms)."""
+    async with bench.attached(system) as attached:
+        return Run(
+            case="start",
+            system=system.name,
+            parameters={},
+            figures={"first_row_s": attached.started_s, **_memory(attached)},
+        )
+
+
+async def copy(bench: Bench, system: System, rows: int) -> Run:
+    """One COPY of `rows` rows: until the last one is there, from its commit and from its begin."""
+    async with bench.attached(system) as attached:
+        await anyio.sleep(REST_S)
+        before = await attached.usage()
+        began, committed = await anyio.to_thread.run_sync(_copy, attached.dsn, rows)
+        await attached.settle(rows, SETTLE_LIMIT_S)
+        after = await attached.usage()
+        times = [stamp for stamp in await attached.sink.arrivals() if not math.isnan(stamp)]
+        last = max(times, default=math.inf)
+        return Run(
+            case="copy",
+            system=system.name,
+            parameters={"rows": rows},
+            figures={
+                "lost": rows - len(times),
+                "copy_s": committed - began,
+                "after_commit_s": _finite(last - committed),
+                "rows_per_s": _finite(len(times) / (last - began)),
+                "messages": after.messages - before.messages,
+                "system_cpu_us_per_row": 1e6 * (after.system_cpu_s - before.system_cpu_s) / rows,
+                **_memory(attached),
+            },
+        )
+
+
+async def catch_up(bench: Bench, system: System, rows: int) -> Run:
+    """The system starts on `rows` rows that it has not seen. Unfair on purpose: whoever listens only delivers none."""
+    async with bench.attached(system, rows_before=rows) as attached:
+        before = await attached.usage()
+        await attached.settle(rows, 3 * SETTLE_LIMIT_S)
+        after = await attached.usage()
+        times = sorted(stamp for stamp in await attached.sink.arrivals() if not math.isnan(stamp))
+        took = times[-1] - times[0] if times else math.inf
+        return Run(
+            case="catch-up",
+            system=system.name,
+            parameters={"rows": rows},
+            figures={
+                "lost": rows - len(times),
+                "rows_per_s": _finite(len(times) / took),
+                "from_start_s": _finite((times[-1] if times else math.inf) - before.at_s),
+                "system_cpu_us_per_row": 1e6 * (after.system_cpu_s - before.system_cpu_s) / rows,
+                **_memory(attached),
+            },
+        )
+
+
+async def _loaded(attached: Attached, case: str, system: str, load: Load) -> Run:
+    """Run `load` and tell what became of it."""
+    before = await attached.usage()
+    transactions = await attached.write(load)
+    written = await attached.usage()
+    rows = sum(transaction.rows for transaction in transactions)
+    began, ended = min(t.due_s for t in transactions), max(t.committed_s for t in transactions)
+    figures: dict[str, float | None] = {
+        "rows": rows,
+        "rows_per_s": rows / (ended - began),
+        "commits_per_s": len(transactions) / (ended - began),
+        "commit_p50_ms": _ms(t.committed_s - t.due_s for t in transactions),
+    }
+    if attached.system is None:
+        return Run(case=case, system=system, parameters=_parameters(load), figures=figures)
+    await attached.settle(rows, SETTLE_LIMIT_S)
+    after = await attached.usage()
+    arrivals = await attached.sink.arrivals()
+    late, after_commit, lost, last = [], [], 0, ended
+    for transaction in transactions:
+        for number in range(transaction.first, transaction.first + transaction.rows):
+            stamp = arrivals[number] if number < len(arrivals) else math.nan
+            if math.isnan(stamp):
+                lost += 1
+            else:
+                last = max(last, stamp)
+            if transaction.due_s >= began + WARM_UP_S:
+                late.append(1e3 * (stamp - transaction.due_s))
+                after_commit.append(stamp - transaction.committed_s)
+    # Postgres and the sink are charged for the time of writing; the system until its last row has gone.
+    took = written.at_s - before.at_s
+    figures |= {
+        "lost": lost,
+        "behind_s": last - ended,
+        "committed_p50_ms": _ms(after_commit),
+        "messages_per_s": (written.messages - before.messages) / took,
+        "bytes_per_s": (written.bytes - before.bytes) / took,
+        "connections": after.connections - before.connections,
+        "system_cpu_us_per_row": 1e6 * (after.system_cpu_s - before.system_cpu_s) / rows,
+        "postgres_cpu_us_per_row": 1e6 * (written.postgres_cpu_s - before.postgres_cpu_s) / rows,
+        "system_cpu_percent": 100 * (written.system_cpu_s - before.system_cpu_s) / took,
+        "sink_cpu_percent": 100 * (written.sink_cpu_s - before.sink_cpu_s) / took,
+        **_memory(attached),
+    }
+    return Run(
+        case=case,
+        system=system,
+        parameters=_parameters(load),
+        figures=figures,
+        latency_ms=curve(sorted_samples(late)),
+    )
+
+
+def _parameters(load: Load) -> dict[str, int | float | str | bool]:
+    return {
+        "rate": load.rate or "flat-out",
+        "seconds": load.seconds,
+        "connections": load.connections,
+        "rows_per_transaction": load.rows,
+        "synchronous_commit": load.synchronous_commit,
+    }
+
+
+def _memory(attached: Attached) -> dict[str, float | None]:
+    assert attached.system is not None
+    attached.system.check()
+    memory = processes.memory(attached.system.pid)
+    return {"rss_mib": memory.now_mib, "peak_rss_mib": memory.peak_mib}
+
+
+def _ms(samples: Iterable[float]) -> float | None:
+    """The median of `samples` (s) in ms."""
+    return _finite(1e3 * percentile(sorted_samples(samples), 50))
+
+
+def _finite(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
+
+
+def _transactions(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _copy(dsn: str, rows: int) -> tuple[float, float]:
+    """COPY `rows` numbered rows; returns when it began and when it was committed, monotonic s."""
+    data = "".join(f"{number}\n" for number in range(rows))
+    with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        began = time.monotonic()
+        with cursor.copy("COPY live_metrics (value) FROM STDIN") as stream:
+            stream.write(data)
+        return began, time.monotonic()

@@ -1,0 +1,126 @@
+"""The systems under test: for each how its database is prepared and which process is run; nothing runs here.
+
+Ours are three settings of one program. A peer's database has the original design's trigger, which carries the row as
+the payload (sql/payload_trigger.sql); the poller's has none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+import trio_bridge
+from trio_bridge.config.names import parse_table
+from trio_bridge.postgres.install import install
+
+TABLE: Final = "public.live_metrics"
+
+_SQL = Path(trio_bridge.__file__).parent / "sql"
+_PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One way to get rows into Grafana.
+
+    Attributes:
+        name: as the command line and the results call it.
+        prepare: makes the database at a DSN ready for it; the table is there.
+        argv: runs it.
+        environment: what it needs beside ``DSN``, ``PUSH_URL``, ``TOKEN``.
+        ours: whether it is ours; else a peer.
+        keeps_rows: whether rows written before it starts are delivered.
+    """
+
+    name: str
+    prepare: Callable[[str], None]
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ours: bool = False
+    keeps_rows: bool = False
+
+    def full_environment(self, dsn: str, url: str) -> dict[str, str]:
+        """That of its process, which pushes to the sink at `url` (http)."""
+        clean = {name: text for name, text in os.environ.items() if not name.startswith("TRIO_BRIDGE_")}
+        token = "benchmark"  # noqa: S105 - the sink asks nobody for anything
+        if self.ours:
+            return clean | {
+                "TRIO_BRIDGE_POSTGRES_DSN": dsn,
+                "TRIO_BRIDGE_GRAFANA_URL": url,
+                "TRIO_BRIDGE_GRAFANA_TOKEN": token,
+                "TRIO_BRIDGE_FIELDS": "value",
+                "TRIO_BRIDGE_HTTP_LISTEN": "off",
+                **self.environment,
+            }
+        return clean | {
+            "DSN": _uri(dsn),
+            "PUSH_URL": f"{url.replace('http', 'ws', 1)}/api/live/push/pg",
+            "TOKEN": token,
+            **self.environment,
+        }
+
+
+def create_table(dsn: str) -> None:
+    """The table of all systems."""
+    _execute(dsn, "live_metrics.sql")
+
+
+def _uri(dsn: str) -> str:
+    """The only form of a connection string that asyncpg knows."""
+    return "postgresql://{user}@{host}:{port}/{dbname}".format_map(conninfo_to_dict(dsn))
+
+
+def _execute(dsn: str, name: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((_SQL / name).read_bytes())
+
+
+def _bell(dsn: str) -> None:
+    install(dsn, parse_table(TABLE), routes=[TABLE])
+
+
+def _payloads(dsn: str) -> None:
+    _execute(dsn, "payload_trigger.sql")
+
+
+def _nothing(dsn: str) -> None:
+    del dsn
+
+
+def _ours(name: str, **settings: str) -> System:
+    table = "channel" not in settings
+    route = {"TRIO_BRIDGE_TABLE": TABLE} if table else {}
+    environment = route | {f"TRIO_BRIDGE_{key.upper()}": text for key, text in settings.items()}
+    argv = (sys.executable, "-m", "trio_bridge", "run")
+    return System(name, _bell if table else _payloads, argv, environment, ours=True, keeps_rows=table)
+
+
+def _peer(
+    name: str, script: str, prepare: Callable[[str], None] = _payloads, *, keeps_rows: bool = False
+) -> System:
+    return System(name, prepare, (sys.executable, str(_PEERS / script)), keeps_rows=keeps_rows)
+
+
+SYSTEMS: Final = {
+    system.name: system
+    for system in (
+        _ours("ours"),
+        _ours("ours-pace0", grafana_message_interval_ms="0"),
+        _ours(
+            "ours-channel", channel="influx_feed", measurement="live_metrics", grafana_message_interval_ms="0"
+        ),
+        _peer("asyncpg", "asyncpg_each.py"),
+        _peer("asyncpg-joined", "asyncpg_joined.py"),
+        _peer("psycopg", "psycopg_notifies.py"),
+        _peer("original", "original_design.py"),
+        _peer("poller", "interval_poller.py", _nothing, keeps_rows=True),
+    )
+}
+"""By name; the poller is the only one that is late by design."""
