@@ -166,6 +166,16 @@ def test_a_route_needs_no_name_but_may_have_one(written):
     assert [route.name for route in routes] == ["live_metrics", "Lab.Data", "old"]
 
 
+def test_an_age_is_a_duration_or_seconds(written):
+    """From the file as a text or a number, from the environment as text; off where nothing is said."""
+    for said, seconds in (('"15m"', 900), ("90", 90), ("0.5", 0.5)):
+        route = loaded(TOKEN, written(f"{WHOLE_FILE}max_age = {said}\n")).settings.route[0]
+        assert route.max_age_s == seconds
+    assert loaded(ENOUGH | {"TRIO_BRIDGE_MAX_AGE": "2h"}).settings.route[0].max_age_s == 7200
+    assert loaded(ENOUGH | {"TRIO_BRIDGE_MAX_AGE": "90"}).settings.route[0].max_age_s == 90
+    assert loaded(ENOUGH).settings.route[0].max_age_s is None
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -199,6 +209,8 @@ def test_a_route_needs_no_name_but_may_have_one(written):
         ('[[route]]\ntable = "a"\nhistory_rows = 8001', "config.toml: [[route]] history_rows: expected int <= 8000"),
         ('[[route]]\ntable = "a"\nkeyframe_interval_s = 0.09', "config.toml: [[route]] keyframe_interval_s: expected float >= 0.1"),
         ('[[route]]\ntable = "a"\nkeyframe_interval_s = 61', "config.toml: [[route]] keyframe_interval_s: expected float <= 60.0"),
+        ('[[route]]\ntable = "a"\nmax_age = "1w"', 'config.toml: [[route]] max_age: write a duration above zero: "90s", "15m", "2h", "1d", or a number of seconds'),
+        ('[[route]]\ntable = "a"\nmax_age = true', "config.toml: [[route]] max_age: expected float | str | null, got bool"),
         ("[[route]]\ntable = 'a'\nfields = []", "config.toml: [[route]] fields: expected array of length >= 1"),
         ('[postgres]\ndsn = "postgresql://u:s3cr3t@[::1"', "config.toml: [postgres] dsn: is not a connection string libpq can read (not shown: it may hold a password): write postgresql://user@host:port/database or host=… dbname=… user=…"),
         ('[postgres]\ndsn = "host=x password=s3cr3t"', "config.toml: [postgres] dsn: holds a password, and others can read it there: use password_file, or give the whole string as TRIO_BRIDGE_POSTGRES_DSN"),

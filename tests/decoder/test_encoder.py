@@ -671,3 +671,34 @@ def test_any_bytes_become_a_line_or_a_rejection(rows: list[bytes | None], mappin
     assert len(parse(b"\n".join(batch.lines), lambda: 0)) == len(batch.lines)
     for line in batch.lines:
         assert re.search(r" -?[0-9]{1,19}\Z", line.decode())
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("age_ns", [1, 0, -1])
+def test_a_row_before_the_oldest_time_is_stale(careful: bool, age_ns: int) -> None:
+    """The oldest time itself is still sent, by both ways; a stale row counts once and nothing of it is nulled."""
+    mapping = table({"v": "float8", "w": "float8"})
+    infinite = '"Infinity"' if careful else "2"
+    row = f'{{"id":7,{TIME},"v":1.5,"w":{infinite}}}'.encode()
+    batch = Encoder(mapping).encode(Page(3, [row], ["key"], 12.5), oldest_ns=NS + age_ns)
+    if age_ns <= 0:
+        assert len(batch.lines) == 1
+        assert batch.nulled == ({"infinity": 1} if careful else {})
+    else:
+        assert batch.lines == []
+        assert list(batch.keys) == []
+        assert [(r.reason, r.key, r.detail) for r in batch.rejections] == [
+            ("stale", "key", '"timestamp" is longer ago than max_age')
+        ]
+        assert batch.nulled == {}
+
+
+def test_stale_rows_take_no_series() -> None:
+    """A sensor that was last seen before the outage does not become a field of everyone's lines."""
+    encoder = Encoder(table({"v": "float8", "s": "text"}, series="s", max_series=1))
+    old = b'{"id":1,"timestamp":"2020-01-01T00:00:00+00:00","v":1,"s":"gone"}'
+    new = f'{{"id":2,{TIME},"v":2,"s":"here"}}'.encode()
+    batch = encoder.encode(Page(1, [old, new, old], ["1", "2", "3"], 0.0), oldest_ns=NS)
+    assert [(r.reason, r.key) for r in batch.rejections] == [("stale", "1"), ("stale", "3")]
+    assert list(batch.keys) == ["2"]
+    assert b"gone" not in batch.defaults

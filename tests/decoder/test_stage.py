@@ -1,5 +1,6 @@
 """The decoder stage between its two channels: order, marks, books, end, backpressure and a log that stays readable."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -25,7 +26,11 @@ INFINITE = b'{"timestamp":1700000000,"value":"Infinity"}'
 class Stage:
     """A decoder with both of its neighbours' ends, its books and what it logs."""
 
-    def __init__(self, *, room: int = 8) -> None:
+    def __init__(
+        self, *, room: int = 8, max_age_s: float | None = None, wall_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._max_age_s = max_age_s
+        self._wall_ns = wall_ns
         self.pages, self._from_listener = trio.open_memory_channel[Page](8)
         self._to_sender, self.batches = trio.open_memory_channel[Batch](room)
         self.ledger = Ledger()
@@ -39,6 +44,8 @@ class Stage:
             ledger=self.ledger,
             vitals=Vitals(),
             log=bound(self.logger),
+            max_age_s=self._max_age_s,
+            wall_ns=self._wall_ns,
         )
 
     async def send(self, mark: int, *rows: bytes) -> None:
@@ -112,6 +119,24 @@ async def test_rejected_rows_are_logged_by_key() -> None:
         "key": "key 1",
         "detail": "the payload is not JSON",
     }
+
+
+async def test_rows_older_than_max_age_are_rejected_by_the_wall_clock() -> None:
+    """A page is held against the clock as it is taken in; stale rows are in the books, and within bounds in the log."""
+    clock = iter([1_700_000_060 * 10**9, 1_700_000_061 * 10**9])
+    stage = Stage(max_age_s=60.5, wall_ns=lambda: next(clock))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.run)
+            await stage.send(1, GOOD)
+            await stage.send(2, *[GOOD] * 20)
+            await stage.pages.aclose()
+            assert [len(batch.lines) for batch in await stage.rest()] == [1, 0]
+    books = stage.ledger.statistics()
+    assert books.rejected == {"stale": 20}
+    assert books.pending == 1
+    assert len(said(stage.logger, "row_rejected")) == RejectionLog.LINES_PER_REASON
+    assert [call.kwargs["count"] for call in said(stage.logger, "rows_rejected")] == [15]
 
 
 async def test_a_sender_that_stops_stops_the_intake() -> None:

@@ -118,7 +118,9 @@ class Encoder:
     def _stale(self) -> PayloadError:
         return PayloadError("stale", f'"{self._mapping.time}" is longer ago than max_age')
 
-    def _encode_carefully(self, row: bytes | None, nulled: Counter[str], oldest_ns: int | None) -> bytes:
+    def _encode_carefully(
+        self, row: bytes | None, nulled: Counter[str], oldest_ns: int | None = None
+    ) -> bytes:
         if row is None:
             raise PayloadError("too_large", "the row is larger than what is fetched")
         noted: Counter[str] = Counter()

@@ -37,6 +37,8 @@ REJECTED: Final = (
     "not_json",
     "out_of_range",
     "series_missing",
+    "stale",
+    "stale",
     "time_infinite",
     "time_invalid",
     "time_missing",
