@@ -97,6 +97,7 @@ class Accounts:
         self._users = {"admin": (password, Role.ADMIN)}
         self._accounts: dict[str, Account] = {}
         self._tokens: dict[str, Token] = {}
+        self._account_ids = itertools.count(1)
         self._token_ids = itertools.count(1)
 
     def add_user(self, name: str, password: str, role: Role) -> None:
@@ -111,7 +112,7 @@ class Accounts:
         """
         if name in self._accounts:
             raise Taken(name)
-        account = self._accounts[name] = Account(len(self._accounts) + 1, name, role)
+        account = self._accounts[name] = Account(next(self._account_ids), name, role)
         return account
 
     def find(self, query: str) -> list[Account]:
@@ -121,6 +122,12 @@ class Accounts:
     def by_id(self, account_id: int) -> Account | None:
         """The account with that id."""
         return next((account for account in self._accounts.values() if account.id == account_id), None)
+
+    def remove_account(self, account: Account) -> None:
+        """Deletes an account with its tokens, which are unknown from now on."""
+        for token in self.tokens_of(account):
+            self.revoke_id(account, token.id)
+        del self._accounts[account.name]
 
     def add_token(self, account: Account, name: str) -> str:
         """A new token of `account`.

@@ -7,6 +7,7 @@
     GET  /api/health, /api/frontend/settings
     POST /api/serviceaccounts              GET /api/serviceaccounts/search?query=
     PATCH /api/serviceaccounts/<id>        its role, or whether it is disabled
+    DELETE /api/serviceaccounts/<id>       with its tokens
     POST, GET /api/serviceaccounts/<id>/tokens         DELETE /api/serviceaccounts/<id>/tokens/<token id>
     POST /api/dashboards/db                GET /api/dashboards/uid/<uid>
     GET  /api/datasources/uid/<uid>        of those that were put into the stand-in
@@ -184,6 +185,9 @@ def _service_account(
             account.role = Role(body.get("role", account.role.value))
             account.disabled = bool(body.get("isDisabled", account.disabled))
             return 200, {"id": account.id, "name": account.name, "serviceaccount": _shown(account)}
+        case ("DELETE",):
+            accounts.remove_account(account)
+            return 200, {"message": "Service account deleted"}
         case ("GET", "tokens"):
             return 200, [{"id": token.id, "name": token.name} for token in accounts.tokens_of(account)]
         case ("POST", "tokens"):
