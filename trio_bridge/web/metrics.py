@@ -38,7 +38,6 @@ REJECTED: Final = (
     "out_of_range",
     "series_missing",
     "stale",
-    "stale",
     "time_infinite",
     "time_invalid",
     "time_missing",
