@@ -29,10 +29,10 @@ async def target(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
     """A Grafana that runs, with its version looked up."""
     if request.param == "grafana":
         url, user, password = GIVEN.values()
-        real = Target(url.rstrip("/"), basic(user, password), *_GRAFANA_S)
+        real = Target(url.rstrip("/"), basic(user, password), *_GRAFANA_S, is_real=True)
         await real.look()
         yield real
-        await real.delete_accounts()
+        await real.delete_made()
         return
     ping_interval_s, cut_after_s = _STAND_IN_S if request.node.get_closest_marker("slow") else _GRAFANA_S
     async with LiveServer(ping_interval_s=ping_interval_s, cut_after_s=cut_after_s) as live:

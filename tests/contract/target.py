@@ -1,8 +1,8 @@
 """The Grafana under test, real or stand-in, seen from outside: HTTP, both sockets, accounts that are made for a test.
 
 Everything a test does here goes through Grafana's public interface, so that a test cannot tell which one it has. Each
-stream id is new, because a real Grafana keeps the last frame of every channel. `opened` owns what it makes: service
-accounts in a real Grafana are deleted at its end.
+stream id is new, because a real Grafana keeps the last frame of every channel. What a test makes in Grafana is noted in
+`Target.made`; in a real one it is deleted at the end.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Target:
         major: the version that it behaves as.
         prefix: what stands before a channel's name for organisation 1.
         anonymous: whether a visitor without credentials is let in.
-        accounts: the ids of what was made.
+        made: paths of what was made in it and is to be deleted.
+        is_real: or else the stand-in.
     """
 
     url: str
@@ -76,7 +77,8 @@ class Target:
     major: int = STAND_IN_MAJOR
     prefix: str = "1/"
     anonymous: bool = False
-    accounts: list[int] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    is_real: bool = False
 
     @asynccontextmanager
     async def http(self, headers: Headers | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -143,7 +145,7 @@ class Target:
         made = await self.ask("POST", "/api/serviceaccounts", {"name": name, "role": role})
         assert made.status_code == 201, made.text
         account_id = made.json()["id"]
-        self.accounts.append(account_id)
+        self.made.append(f"/api/serviceaccounts/{account_id}")
         token = await self.ask("POST", f"/api/serviceaccounts/{account_id}/tokens", {"name": name})
         assert token.status_code == 200, token.text
         return ServiceAccount(account_id, name, token.json()["key"], token.json()["id"])
@@ -158,10 +160,10 @@ class Target:
         async with self.http() as nobody:
             self.anonymous = (await nobody.get("/api/live/list")).status_code == 200
 
-    async def delete_accounts(self) -> None:
-        """Deletes what `account` has made."""
-        for account_id in self.accounts:
-            answer = await self.ask("DELETE", f"/api/serviceaccounts/{account_id}")
+    async def delete_made(self) -> None:
+        """Deletes what was made in it."""
+        for path in self.made:
+            answer = await self.ask("DELETE", path)
             assert answer.status_code == 200, answer.text
 
 

@@ -62,11 +62,11 @@ async def test_a_deleted_account_takes_its_tokens_along(target: Target) -> None:
     """Its tokens are unknown, nobody finds it, and its name may be used again."""
     account = await target.account("Admin")
     assert (await target.ask("DELETE", f"{ROOT}/{account.id}")).status_code == 200
-    target.accounts.remove(account.id)
+    target.made.remove(f"{ROOT}/{account.id}")
     status = await target.status_of_socket(f"/api/live/push/{fresh_stream()}", bearer(account.token))
     assert status in versions.unknown_token(target.major)
     found = (await target.ask("GET", f"{ROOT}/search", params={"query": account.name})).json()
     assert found["serviceAccounts"] == []
     again = await target.ask("POST", ROOT, {"name": account.name, "role": "Viewer"})
     assert again.status_code == 201
-    target.accounts.append(again.json()["id"])
+    target.made.append(f"{ROOT}/{again.json()['id']}")
