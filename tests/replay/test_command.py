@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trio
@@ -66,14 +67,14 @@ def test_warns_of_a_window_that_is_in_the_way() -> None:
 class Process:
     """``trio-bridge replay`` with an environment of its own; *owns* the process."""
 
-    def __init__(self, database: Database, live: LiveServer, *arguments: str) -> None:
+    def __init__(self, database: Database, live: LiveServer, *arguments: str, fields: str = "value") -> None:
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith("TRIO_BRIDGE_")
         } | {
             "TRIO_BRIDGE_POSTGRES_DSN": database.dsn,
             "TRIO_BRIDGE_GRAFANA_URL": live.url,
             "TRIO_BRIDGE_GRAFANA_TOKEN": live.token,
-            "TRIO_BRIDGE_FIELDS": "value",
+            "TRIO_BRIDGE_FIELDS": fields,
         }
         command = [sys.executable, "-m", "trio_bridge", "replay", "--table", TABLE, *arguments]
         self._process = subprocess.Popen(
@@ -136,6 +137,31 @@ async def test_ctrl_c_tells_how_to_go_on_and_that_is_true(database: Database) ->
         assert code == 0, err
         assert f"acknowledged  {400 - sent:>12,}" in out
         assert values(live) == list(range(400))
+
+
+async def test_one_of_the_files_routes_is_replayed(database: Database, tmp_path: Path) -> None:
+    """--table chooses among the routes of a file, with their mapping."""
+    table(database, 400)
+    file = tmp_path / "bridge.toml"
+    async with LiveServer(keep_log=True) as live:
+        file.write_text(
+            f"""
+            [postgres]
+            dsn = "{database.dsn}"
+            [grafana]
+            url = "{live.url}"
+            [[route]]
+            table = "another"
+            [[route]]
+            table = "live_metrics"
+            measurement = "mine"
+            fields = ["id"]
+            """
+        )
+        code, _, err = await Process(database, live, *RANGE, "--config", str(file), fields="").end()
+        assert code == 0, err
+        assert {p.measurement for d in live.deliveries for p in d.points} == {"mine"}
+        assert sorted(values(live, "id")) == list(range(1, 401))
 
 
 async def test_what_cannot_work_is_one_sentence(database: Database) -> None:

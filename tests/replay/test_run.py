@@ -118,6 +118,40 @@ async def test_a_failure_says_from_where_to_go_on(database: Database) -> None:
     assert outcome.books.acknowledged + rest.books.acknowledged >= 2_000
 
 
+@pytest.mark.parametrize("impatient", [False, True])
+async def test_a_hung_grafana_holds_nobody_up(database: Database, impatient: bool) -> None:
+    """It ends when the time for acknowledgements is over, or at once when told so; unproven rows are still to do."""
+    table(database, 100)
+    stop, at_once = trio.Event(), trio.CancelScope()
+    outcomes = []
+    async with LiveServer(keep_log=True) as live:
+        live.faults.mute = True
+        async with trio.open_nursery() as nursery:
+
+            async def hung() -> None:
+                outcomes.append(
+                    await replayed(
+                        database,
+                        live,
+                        seconds(0, 100),
+                        stop=stop,
+                        at_once=at_once,
+                        drain_timeout_s=100 if impatient else 0.2,
+                    )
+                )
+
+            nursery.start_soon(hung)
+            await wait_until(lambda: len(values(live)) == 100)
+            stop.set()
+            if impatient:
+                at_once.cancel()
+        (outcome,) = outcomes
+    assert not outcome.finished
+    assert outcome.failure is None
+    assert outcome.place is None
+    assert outcome.books.pending == 100
+
+
 async def test_refused_credentials_end_it_at_once(database: Database) -> None:
     """The failure is told by its type, and everything is still to do."""
     table(database, 10)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import trio
+from msgspec import structs
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
@@ -13,7 +14,7 @@ from tests.chaos.bridges import settings_for
 from tests.decoder.test_stage import bound
 from tests.pg import Database
 from trio_bridge.config.names import parse_table
-from trio_bridge.config.settings import RouteSettings
+from trio_bridge.config.settings import RouteSettings, ServiceSettings
 from trio_bridge.live.server import LiveServer
 from trio_bridge.postgres.install import install
 from trio_bridge.replay.pages import Span
@@ -55,12 +56,16 @@ async def replayed(
     measurement: str | None = None,
     rate: int | None = None,
     logger: CapturingLogger | None = None,
+    drain_timeout_s: float = 20.0,
+    at_once: trio.CancelScope | None = None,
 ) -> Outcome:
     """One replay from beginning to end."""
     log: FilteringBoundLogger = bound(logger or CapturingLogger())
-    settings = settings_for(database.dsn, live, route)
+    settings = structs.replace(
+        settings_for(database.dsn, live, route), service=ServiceSettings(drain_timeout_s=drain_timeout_s)
+    )
     return await Replay(settings, route, span, measurement=measurement, rate=rate, log=log).run(
-        trio.Event() if stop is None else stop
+        trio.Event() if stop is None else stop, at_once
     )
 
 
