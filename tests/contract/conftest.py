@@ -29,7 +29,7 @@ async def target(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
     """A Grafana that runs, with its version looked up."""
     if request.param == "grafana":
         url, user, password = GIVEN.values()
-        real = Target(url.rstrip("/"), basic(user, password), *_GRAFANA_S, is_real=True)
+        real = Target(url.rstrip("/"), basic(user, password), *_GRAFANA_S)
         await real.look()
         yield real
         await real.delete_made()

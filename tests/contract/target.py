@@ -67,7 +67,6 @@ class Target:
         prefix: what stands before a channel's name for organisation 1.
         anonymous: whether a visitor without credentials is let in.
         made: paths of what was made in it and is to be deleted.
-        is_real: or else the stand-in.
     """
 
     url: str
@@ -78,7 +77,6 @@ class Target:
     prefix: str = "1/"
     anonymous: bool = False
     made: list[str] = field(default_factory=list)
-    is_real: bool = False
 
     @asynccontextmanager
     async def http(self, headers: Headers | None = None) -> AsyncIterator[httpx.AsyncClient]:

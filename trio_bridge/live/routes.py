@@ -9,8 +9,8 @@
     PATCH /api/serviceaccounts/<id>        its role, or whether it is disabled
     DELETE /api/serviceaccounts/<id>       with its tokens
     POST, GET /api/serviceaccounts/<id>/tokens         DELETE /api/serviceaccounts/<id>/tokens/<token id>
-    POST /api/dashboards/db                GET /api/dashboards/uid/<uid>
-    GET  /api/datasources/uid/<uid>        of those that were put into the stand-in
+    POST /api/dashboards/db                GET, DELETE /api/dashboards/uid/<uid>
+    POST /api/datasources                  GET, DELETE /api/datasources/uid/<uid>
     GET  /events, /<page>                  of the constructor's `events` and `pages`
 
 Reads requests off one connection until it ends or becomes a socket. Never opens anything.
@@ -110,9 +110,18 @@ async def _route(server: Server, peer: Peer, request: Request, intake: Intake) -
         case ("GET", "api", "dashboards", "uid", uid):
             check_signed_in(_role(server, request))
             await _json(peer, *server.shelf.dashboard(uid))
+        case ("DELETE", "api", "dashboards", "uid", uid):
+            check_editor(_role(server, request))
+            await _json(peer, *server.shelf.remove_dashboard(uid))
+        case ("POST", "api", "datasources"):
+            check_admin(_role(server, request))
+            await _json(peer, *server.shelf.add_source(request.json()))
         case ("GET", "api", "datasources", "uid", uid):
             check_admin(_role(server, request))
             await _json(peer, *server.shelf.source(uid))
+        case ("DELETE", "api", "datasources", "uid", uid):
+            check_admin(_role(server, request))
+            await _json(peer, *server.shelf.remove_source(uid))
         case ("GET", "events") if server.events is not None:
             await peer.answer_events(server.events())
         case ("GET", *_) if (page := server.pages.get("/" + "/".join(request.path))) is not None:
