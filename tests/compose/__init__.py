@@ -1,0 +1,1 @@
+"""The compose stack: its files by rules, its services as processes."""
