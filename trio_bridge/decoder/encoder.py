@@ -49,6 +49,7 @@ from functools import partial
 
 from trio_bridge.decoder import lines, values
 from trio_bridge.decoder.mapping import Field, Mapping
+from trio_bridge.decoder.order import in_time_order
 from trio_bridge.decoder.quick_encoding import NOT_QUICK, quick_way, quick_way_of_series
 from trio_bridge.decoder.series import Series
 from trio_bridge.errors import PayloadError
@@ -74,7 +75,7 @@ class Encoder:
             self._quick = quick_way_of_series(mapping, mapping.series, self._series.templates)
 
     def encode(self, page: Page, oldest_ns: int | None = None) -> Batch:
-        """The lines of `page` in its order, and the rejections of the rows that did not become lines.
+        """The lines of `page` by time, and the rejections of the rows that did not become lines.
 
         Args:
             page: the rows.
@@ -97,9 +98,10 @@ class Encoder:
         keys = page.keys
         if rejections:
             keys = [key for index, key in enumerate(keys) if index not in rejections]
+        ordered, keys = in_time_order(encoded, keys)
         return Batch(
             mark=page.mark,
-            lines=encoded,
+            lines=ordered,
             rejections=list(rejections.values()),
             nulled=dict(nulled),
             pulled_at=page.pulled_at,

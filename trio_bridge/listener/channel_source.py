@@ -21,10 +21,10 @@ from trio_bridge.decoder.mapping import map_channel
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD, Mode
 from trio_bridge.listener.probe import Probe
-from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
+from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, run_session, unless_retrying, wait_leader
 from trio_bridge.listener.stage import Closed, Line, Lost, Opened
 from trio_bridge.postgres.delta import PAGE_BYTES, PAGE_ROWS
-from trio_bridge.postgres.session import Aborted, Session
+from trio_bridge.postgres.session import Session
 from trio_bridge.records import Page
 
 MAX_HELD_BYTES: Final = 8 << 20
@@ -63,27 +63,26 @@ class ChannelSource:
 
     def run(self) -> None:
         """Deliver until drained or aborted. Raises a `BridgeError` when it cannot go on."""
+        run_session(
+            self._attempts,
+            self._line,
+            timeout_s=self._settings.connect_timeout_s,
+            deliver=self._lead,
+        )
+
+    def _lead(self, session: Session) -> None:
         line = self._line
-        try:
-            mapping = map_channel(self._route)
-            session = connect(self._attempts, line, timeout_s=self._settings.connect_timeout_s)
-            try:
-                if wait_leader(session, line, self._route.name, timeout_s=self._answer_s, log=self._log):
-                    channel = sql.Identifier(self._route.channel or "").as_string()
-                    session.query(f"LISTEN {channel}", timeout_s=self._answer_s)
-                    line.status.phase = "running"
-                    line.status.mode = Mode.NOTIFY
-                    line.status.answered_at = time.monotonic()
-                    self._log.info("running", channel=self._route.channel)
-                    line.outlet.put(Opened(mapping, Page(0, (), (), time.monotonic())))
-                    self._deliver(session)
-            finally:
-                session.close()
-        except Aborted:
-            pass
-        finally:
-            line.status.run_ended()
-            line.outlet.put(Closed())
+        mapping = map_channel(self._route)
+        if not wait_leader(session, line, self._route.name, timeout_s=self._answer_s, log=self._log):
+            return
+        channel = sql.Identifier(self._route.channel or "").as_string()
+        session.query(f"LISTEN {channel}", timeout_s=self._answer_s)
+        line.status.phase = "running"
+        line.status.mode = Mode.NOTIFY
+        line.status.answered_at = time.monotonic()
+        unless_retrying(line, self._log, self._log.info)("running", channel=self._route.channel)
+        line.outlet.put(Opened(mapping, Page(0, (), (), time.monotonic())))
+        self._deliver(session)
 
     def _deliver(self, session: Session) -> None:
         line = self._line

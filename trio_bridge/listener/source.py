@@ -9,22 +9,50 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop
-from trio_bridge.listener.stage import Line
+from trio_bridge.listener.stage import Closed, Line
 from trio_bridge.postgres.queries import LEADER_CLASS
-from trio_bridge.postgres.session import LoginRefused, Session
+from trio_bridge.postgres.session import Aborted, LoginRefused, Session
 
 LEADER_RETRY_S: Final = (0.1, 0.4)
 """A standby asks for the lock at random moments this far apart: hand-over stays well below a second."""
 
 HEARTBEATS_TO_DEATH: Final = 3
 """Heartbeats without an answer after which a connection is given up."""
+
+
+def run_session(
+    attempts: Sequence[str], line: Line, *, timeout_s: float, deliver: Callable[[Session], None]
+) -> None:
+    """The life of a source's thread: connect, `deliver` until drained or aborted, close, say so.
+
+    Raises:
+        BridgeError: what kept it from connecting, or what `deliver` raised.
+    """
+    try:
+        session = connect(attempts, line, timeout_s=timeout_s)
+        try:
+            deliver(session)
+        finally:
+            session.close()
+    except Aborted:
+        pass
+    finally:
+        line.status.run_ended()
+        line.outlet.put(Closed())
+
+
+def unless_retrying(
+    line: Line, log: FilteringBoundLogger, say: Callable[..., object]
+) -> Callable[..., object]:
+    """`say`, for what begins a run; while attempt follows attempt it is no news, and goes to the debug level."""
+    return log.debug if line.status.retrying else say
 
 
 def connect(attempts: Sequence[str], line: Line, *, timeout_s: float) -> Session:

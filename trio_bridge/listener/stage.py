@@ -68,6 +68,7 @@ class SourceStatus:
         queue_usage: how full the cluster's notification queue is, 0 to 1; None: not asked yet.
         held_since: since when the oldest transaction that writes is known to be open; None: none is, or not asked.
         relistened: how often our LISTEN was gone and had to be said again.
+        retrying: the run before this one failed: what was said at its start is no news.
         flip: set by tests: change the mode as soon as may be.
     """
 
@@ -81,6 +82,7 @@ class SourceStatus:
     queue_usage: float | None = None
     held_since: float | None = None
     relistened: int = 0
+    retrying: bool = False
     flip: bool = False
 
     def run_ended(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from psycopg import sql
@@ -22,7 +23,7 @@ from trio_bridge.decoder.mapping import Mapping, map_table
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import Act, Demand, Pulse
 from trio_bridge.listener.probe import Probe
-from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, connect, wait_leader
+from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, run_session, unless_retrying, wait_leader
 from trio_bridge.listener.stage import Closed, Line, Opened
 from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
@@ -30,7 +31,7 @@ from trio_bridge.postgres.delta import DeltaReader
 from trio_bridge.postgres.history import read_history
 from trio_bridge.postgres.position import Position
 from trio_bridge.postgres.queries import GATE_CLASS, compose, without_comments
-from trio_bridge.postgres.session import Aborted, Session, StatementRefused
+from trio_bridge.postgres.session import Session, StatementRefused
 from trio_bridge.records import Page
 
 BELL_CHANNEL: Final = "influx_feed"
@@ -71,21 +72,16 @@ class TableSource:
         self._line = line
         self._log = log
         self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
+        self._opening = partial(unless_retrying, line, log)
 
     def run(self) -> None:
         """Deliver until drained or aborted. Raises a `BridgeError` when it cannot go on."""
-        line = self._line
-        try:
-            session = connect(self._attempts, line, timeout_s=self._settings.connect_timeout_s)
-            try:
-                self._deliver(session)
-            finally:
-                session.close()
-        except Aborted:
-            pass
-        finally:
-            line.status.run_ended()
-            line.outlet.put(Closed())
+        run_session(
+            self._attempts,
+            self._line,
+            timeout_s=self._settings.connect_timeout_s,
+            deliver=self._deliver,
+        )
 
     def _deliver(self, session: Session) -> None:
         patience_s = self._settings.connect_timeout_s
@@ -102,7 +98,7 @@ class TableSource:
         for span, statement in reader.statements.items():
             session.prepare(span.value, statement, timeout_s=patience_s)
         may_ring = watched.rings and not cluster.prepares
-        self._say_how(watched, rings=watched.rings, prepares=cluster.prepares)
+        self._say_how(watched, prepares=cluster.prepares)
         pulse = Pulse(
             interval_s=self._interval_s,
             heartbeat_s=self._settings.heartbeat_s,
@@ -111,7 +107,7 @@ class TableSource:
         )
         history = self._read_history(session, watched, mapping, position)
         self._line.status.phase = "running"
-        self._log.info("running", position=str(position.snapshot), epoch=checkpoint.epoch)
+        self._opening(self._log.info)("running", position=str(position.snapshot), epoch=checkpoint.epoch)
         self._line.outlet.put(Opened(mapping, history))
         _Run(
             line=self._line,
@@ -142,21 +138,22 @@ class TableSource:
             timeout_s=self._settings.connect_timeout_s,
         )
         if history.left_out:
-            self._log.warning(
+            self._opening(self._log.warning)(
                 "history_left_out", reason=history.left_out, effect="panels fill up as rows come"
             )
         else:
-            self._log.info("history", rows=len(history.rows), last_by=history.order)
+            self._opening(self._log.info)("history", rows=len(history.rows), last_by=history.order)
         return Page(0, history.rows, history.keys, time.monotonic())
 
-    def _say_how(self, watched: WatchedTable, *, rings: bool, prepares: bool) -> None:
+    def _say_how(self, watched: WatchedTable, *, prepares: bool) -> None:
         install = f"run `trio-bridge install --table '{self._table}'`"
+        tell, warn = self._opening(self._log.info), self._opening(self._log.warning)
         if not watched.indexed:
-            self._log.warning("no_index", table=str(self._table), remedy=install)
-        if not rings:
-            self._log.warning("no_trigger", table=str(self._table), effect="polling only", remedy=install)
+            warn("no_index", table=str(self._table), remedy=install)
+        if not watched.rings:
+            warn("no_trigger", table=str(self._table), effect="polling only", remedy=install)
         elif prepares:
-            self._log.info("poll_only", reason="max_prepared_transactions > 0: NOTIFY would break PREPARE")
+            tell("poll_only", reason="max_prepared_transactions > 0: NOTIFY would break PREPARE")
 
 
 class _Run:
