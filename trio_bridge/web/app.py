@@ -49,16 +49,18 @@ _HEADERS: Final = {
 async def serve_status(
     routes: Sequence[Route],
     stop: trio.Event,
+    closing: trio.Event,
     listen: Listen,
     *,
     log: FilteringBoundLogger,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the status of `routes` until cancelled.
+    """Serve the status of `routes` until `closing` is set.
 
     Args:
         routes: what is shown.
         stop: set when the service is told to stop: from then on it is not ready.
+        closing: set when there is nothing to show any more.
         listen: where.
         log: one line says where.
         task_status: started with the URL.
@@ -68,11 +70,11 @@ async def serve_status(
     """
     sock = open_socket(listen)
     sampler = Sampler(routes, stop)
-    closing = trio.Event()
     app = make_app(routes, stop, sampler, closing)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sampler.run)
         await serve(app, sock, closing=closing, log=log, task_status=task_status)
+        nursery.cancel_scope.cancel()
 
 
 def make_app(

@@ -1,9 +1,9 @@
 """The HTTP server: one listening socket, and hypercorn's Trio worker for each connection, in the service's nursery.
 
 Owns the socket and every connection. Hostile clients cost at most `MAX_CONNECTIONS` sockets: one more is closed at
-once; a request that is not complete, or a connection that idles, ends after `IDLE_S`, and so does one that does not
-read its answer. It ends when cancelled: listening stops, event streams are told to end, and what has not gone after
-`GOODBYE_S` is cut. Delivery never waits for any of it.
+once, and one on which nothing could be sent for `IDLE_S` is cut, whatever it waits for. At its end listening
+stops, event streams end by themselves, and what has not gone after `GOODBYE_S` is cut. Delivery never waits for any of
+it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from functools import partial
 from typing import Any, Final, cast
 
 import trio
@@ -23,6 +24,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.config.listen import Listen
 from trio_bridge.errors import ConfigError
+from trio_bridge.one_failure import one_failure
 
 MAX_CONNECTIONS: Final = 64
 """Enough for probes, scrapers and some people's browsers; few against the files that a process may open (1,024)."""
@@ -68,12 +70,12 @@ async def serve(
     log: FilteringBoundLogger,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` until cancelled. *Owns* `sock`.
+    """Serve `app` until `closing` is set and what is under way has ended. *Owns* `sock`.
 
     Args:
         app: an ASGI application.
         sock: from `open_socket`.
-        closing: is set when no answer should go on.
+        closing: ends it.
         log: one line says where.
         task_status: started with the URL once a connection would be accepted.
     """
@@ -83,13 +85,18 @@ async def serve(
     url = Listen(host, port).url
     async with trio.open_nursery() as connections:
         try:
-            async with listener:
+            async with listener, trio.open_nursery() as accepting:
+                accepting.start_soon(
+                    partial(trio.serve_listeners, worker.serve, [listener], handler_nursery=connections)
+                )
                 log.info("serving_status", url=url)
                 task_status.started(url)
-                await trio.serve_listeners(worker.serve, [listener], handler_nursery=connections)
+                await closing.wait()
+                accepting.cancel_scope.cancel()
+            with trio.move_on_after(GOODBYE_S):
+                await worker.wait_gone()
         finally:
-            closing.set()
-            await worker.close()
+            worker.cut()
 
 
 class _Worker:
@@ -108,51 +115,65 @@ class _Worker:
         self._clients: set[_Client] = set()
         self._gone = trio.lowlevel.ParkingLot()
 
-    async def serve(self, stream: trio.SocketStream) -> None:
-        client = _Client(stream)
+    async def serve(self, connection: trio.SocketStream) -> None:
+        client = _Client(connection)
         if len(self._clients) >= MAX_CONNECTIONS:
             client.cut()
             return
         self._clients.add(client)
         try:
-            # It asks no more of a stream than `_Client` has.
-            await TCPServer(
-                self._app, self._config, self._context, ConnectionState({}), cast("Any", client)
-            ).run()
-        except Exception as error:  # noqa: BLE001  (whatever a client makes hypercorn do, the service goes on)
-            self._log.warning("status_request_failed", reason=f"{type(error).__name__}: {error}")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.cut_when_idle)
+                # It asks no more of a stream than `_Client` has.
+                stream = cast("Any", client)
+                await TCPServer(self._app, self._config, self._context, ConnectionState({}), stream).run()
+                nursery.cancel_scope.cancel()
+        # Whatever a client makes hypercorn do, the service goes on.
+        except BaseExceptionGroup as group:
+            others, failures = group.split(lambda error: not isinstance(error, Exception))
+            if failures is not None:
+                failure = one_failure(failures)
+                self._log.warning("status_request_failed", reason=f"{type(failure).__name__}: {failure}")
+            if others is not None:
+                raise others from None
         finally:
             client.cut()
             self._clients.discard(client)
             self._gone.unpark_all()
 
-    async def close(self) -> None:
-        """Let answers that are under way end, then cut what is left."""
-        with trio.move_on_after(GOODBYE_S, shield=True):
-            await self._context.terminated.set()
-            while self._clients:
-                await self._gone.park()
+    async def wait_gone(self) -> None:
+        """Until every connection has ended; those that only idle do so at once."""
+        await self._context.terminated.set()
+        while self._clients:
+            await self._gone.park()
+
+    def cut(self) -> None:
+        """End every connection now."""
         for client in self._clients:
             client.cut()
 
 
 class _Client:
-    """A connection that does not wait for ever for its other side to read.
+    """A connection that ends when nothing could be sent on it for `IDLE_S`.
 
-    hypercorn shields what it sends from cancellation: without an end of its own, one client that does not read would
-    keep the service from ending.
+    A request that does not end, a pause between two, an answer that nobody reads: it is all the same to us. hypercorn
+    has limits for some of these only, and shields what it sends from cancellation, so that a client that does not read
+    could keep the service from ending.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
+        self._sent_at = trio.current_time()
         self.socket = stream.socket
 
+    async def cut_when_idle(self) -> None:
+        while (idle_at := self._sent_at + IDLE_S) > trio.current_time():  # noqa: ASYNC110  (`send_all` is no event)
+            await trio.sleep_until(idle_at)
+        self.cut()
+
     async def send_all(self, data: bytes) -> None:
-        with trio.move_on_after(IDLE_S) as sending:
-            await self._stream.send_all(data)
-        if sending.cancelled_caught:
-            self.cut()
-            raise trio.BrokenResourceError("the client does not read")
+        await self._stream.send_all(data)
+        self._sent_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int) -> bytes | bytearray:
         return await self._stream.receive_some(max_bytes)

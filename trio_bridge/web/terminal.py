@@ -89,19 +89,9 @@ def render(moment: Moment) -> RenderableType:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for name in ("route", "state", "mode"):
-        table.add_column(name, overflow="fold")
-    for name in (
-        "rows/s",
-        "acknowledged",
-        "pending",
-        "rejected",
-        "behind by",
-        "bell→push",
-        "push→ack",
-        "restarts",
-    ):
-        table.add_column(name, justify="right")
+    table.add_column("route", overflow="fold")
+    for name in ("rows/s", "acked", "pending", "rejected", "behind", "bell→push", "push→ack"):
+        table.add_column(name, justify="right", no_wrap=True)
     for route in moment.routes:
         table.add_row(
             Text.assemble(route.name, "\n", _state(route)),
