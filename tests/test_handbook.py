@@ -15,9 +15,12 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from trio_bridge.cli import main
+from trio_bridge.config.listen import parse_listen
 from trio_bridge.config.reference import configuration_page
+from trio_bridge.config.settings import ServiceSettings
 from trio_bridge.config.sources import from_file, keys, split
 from trio_bridge.config.values import convert
 from trio_bridge.ledger import CAUSES
@@ -177,6 +180,32 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", text_of(file), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings]
+
+
+def test_alerts_are_rules_of_prometheus() -> None:
+    """The block is one group of rules, each with a name and a query, and the table below explains every one."""
+    page = ROOT / "docs/alerts.md"
+    [block] = blocks(page, "yaml")
+    [group] = yaml.safe_load(block)["groups"]
+    alerts = [rule["alert"] for rule in group["rules"]]
+    assert all(rule["expr"] for rule in group["rules"])
+    assert alerts == re.findall(r"^\| `(\w+)` \|", text_of(page), re.MULTILINE)
+
+
+def test_the_deployment_uses_what_the_program_serves() -> None:
+    """Probes ask paths and a port that are served; the pod has longer to stop than a drain takes."""
+    [block] = blocks(ROOT / "docs/deployment.md", "yaml")
+    pod = yaml.safe_load(block)["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    app = text_of(ROOT / "trio_bridge/web/app.py")
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert f'"{container[probe]["httpGet"]["path"]}"' in app
+    listen = parse_listen(
+        {entry["name"]: entry["value"] for entry in container["env"]}["TRIO_BRIDGE_HTTP_LISTEN"]
+    )
+    assert listen is not None
+    assert [port["containerPort"] for port in container["ports"]] == [listen.port]
+    assert pod["terminationGracePeriodSeconds"] > ServiceSettings().drain_timeout_s
 
 
 def test_the_index_lists_every_page() -> None:
