@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
 
-from benchmarks import cases, report, results
+from benchmarks import charts, comparison, plans, report, results
 from benchmarks.results import Results, Run
 from benchmarks.systems import SYSTEMS, System
 from benchmarks.world import Bench, bench
-from benchmarks.writers import Load
 
-Plan = Callable[[Bench], AsyncIterator[Run]]
+DEFAULT = "ours,ours-pace0,ours-channel,asyncpg,asyncpg-joined,psycopg,original,floor"
 
-DEFAULT = "ours,ours-pace0,ours-channel,asyncpg,asyncpg-joined,psycopg,original"
+
+@click.group()
+def main() -> None:
+    """Measure the bridge beside what a user would pick instead; see benchmarks/README.md."""
 
 
 def _systems(_context: click.Context, _parameter: click.Parameter, text: str) -> list[System]:
@@ -27,149 +31,134 @@ def _systems(_context: click.Context, _parameter: click.Parameter, text: str) ->
     return [SYSTEMS[name] for name in text.split(",")]
 
 
-systems_option = click.option(
-    "--systems",
-    "--peers",
-    default=DEFAULT,
-    show_default=True,
-    callback=_systems,
-    help="Comma-separated names.",
-)
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="The JSON file; default: benchmarks/results/<date>-<case>.json.",
-)
-seconds_option = click.option("--seconds", type=int, default=10, show_default=True, help="Of each load.")
-seed_option = click.option(
-    "--seed", type=int, default=1, show_default=True, help="Of the times when rows are due."
-)
+def measurement(
+    *options: Callable[[Any], Any], systems: str = DEFAULT
+) -> Callable[[Callable[..., plans.Plan]], click.Command]:
+    """Makes a command of a function that returns a plan: options in, runs printed, saved and told as a table."""
+
+    def decorate(function: Callable[..., plans.Plan]) -> click.Command:
+        @functools.wraps(function)
+        def command(*, out: Path | None, repeat: int, **parameters: Any) -> None:
+            _run(function.__name__.rstrip("_"), function(**parameters), out, repeat)
+
+        wanted: Callable[..., None] = command
+        for option in reversed(
+            (
+                click.option("--systems", "--peers", default=systems, show_default=True, callback=_systems),
+                *options,
+                click.option(
+                    "--repeat", type=int, default=1, show_default=True, help="All of it; medians are told."
+                ),
+                click.option(
+                    "--out", type=click.Path(path_type=Path), help="Default: benchmarks/results/<date>."
+                ),
+            )
+        ):
+            wanted = option(wanted)
+        return main.command(function.__name__.rstrip("_").replace("_", "-"))(wanted)
+
+    return decorate
 
 
-@click.group()
-def main() -> None:
-    """Measure the bridge beside what a user would pick instead; see benchmarks/README.md."""
+seconds = click.option("--seconds", type=int, default=10, show_default=True, help="Of each load.")
 
 
-@main.command()
-@systems_option
-@out_option
-@seconds_option
-@seed_option
-@click.option(
-    "--rate", "rates", type=float, multiple=True, default=[100, 1000], show_default=True, help="Rows/s."
+@measurement(
+    seconds,
+    click.option("--rate", "rates", type=float, multiple=True, default=[100, 1000], show_default=True),
+    click.option("--connections", type=int, default=4, show_default=True, help="That write."),
+    click.option("--rows", type=int, default=1, show_default=True, help="In each transaction."),
+    click.option("--seed", type=int, default=1, show_default=True, help="Of the times when rows are due."),
 )
-@click.option("--connections", type=int, default=4, show_default=True, help="That write.")
-@click.option("--rows", type=int, default=1, show_default=True, help="In each transaction.")
-def latency(
-    systems: list[System],
-    out: Path | None,
-    seconds: int,
-    *,
-    seed: int,
-    rates: tuple[float, ...],
-    connections: int,
-    rows: int,
-) -> None:
+def latency(**parameters: Any) -> plans.Plan:
     """How late rows are that are written at a rate, and what each costs."""
-
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for rate in rates:
-            for system in systems:
-                load = Load(seconds, rate, connections, rows, seed=seed)
-                yield await cases.latency(bench, system, load)
-
-    _run("latency", plan, out)
+    return plans.latency(**parameters)
 
 
-@main.command()
-@systems_option
-@out_option
-@seconds_option
-@click.option("--connections", type=int, default=8, show_default=True, help="That write.")
-@click.option(
-    "--rows", "rows", type=int, multiple=True, default=[1, 100], show_default=True, help="A transaction."
+@measurement(
+    seconds,
+    click.option("--connections", type=int, default=8, show_default=True, help="That write."),
+    click.option("--rows", "counts", type=int, multiple=True, default=[1, 100], show_default=True),
+    click.option("--synchronous-commit/--no-synchronous-commit", default=True, show_default=True),
 )
-@click.option(
-    "--synchronous-commit/--no-synchronous-commit", default=True, help="Whether commits wait for the disk."
-)
-def writers(
-    systems: list[System],
-    out: Path | None,
-    seconds: int,
-    connections: int,
-    rows: tuple[int, ...],
-    *,
-    synchronous_commit: bool,
-) -> None:
+def writers(**parameters: Any) -> plans.Plan:
     """How fast writers are with each system attached, and alone."""
-
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for count in rows:
-            load = Load(seconds, None, connections, count, synchronous_commit)
-            for system in (None, *systems):
-                yield await cases.writers(bench, system, load)
-
-    _run("writers", plan, out)
+    return plans.writers(**parameters)
 
 
-@main.command()
-@systems_option
-@out_option
-@click.option("--rows", type=int, default=100_000, show_default=True)
-def copy(systems: list[System], out: Path | None, rows: int) -> None:
+@measurement(click.option("--rows", type=int, default=100_000, show_default=True))
+def copy(**parameters: Any) -> plans.Plan:
     """Many rows in one COPY."""
-
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for system in systems:
-            yield await cases.copy(bench, system, rows)
-
-    _run("copy", plan, out)
+    return plans.copy(**parameters)
 
 
-@main.command("catch-up")
-@systems_option
-@out_option
-@click.option("--rows", type=int, default=1_000_000, show_default=True)
-def catch_up(systems: list[System], out: Path | None, rows: int) -> None:
+@measurement(
+    click.option("--rows", type=int, default=1_000_000, show_default=True), systems="ours,ours-pace0"
+)
+def catch_up(**parameters: Any) -> plans.Plan:
     """A backlog that was written while nobody was there; only for systems that deliver one."""
-
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for system in systems:
-            if system.keeps_rows:
-                yield await cases.catch_up(bench, system, rows)
-
-    _run("catch-up", plan, out)
+    return plans.catch_up(**parameters)
 
 
-@main.command()
-@systems_option
-@out_option
-@seconds_option
-def idle(systems: list[System], out: Path | None, seconds: int) -> None:
+@measurement(
+    click.option("--seconds", type=int, default=5, show_default=True, help="At each rate."),
+    click.option("--rows", type=int, default=100, show_default=True, help="In each transaction."),
+    click.option(
+        "--first", type=float, default=20_000, show_default=True, help="Rows a second to begin with."
+    ),
+    systems="ours-pace0,asyncpg,asyncpg-joined,psycopg",
+)
+def saturation(**parameters: Any) -> plans.Plan:
+    """The highest rate with nothing lost and p99 below 100 ms."""
+    return plans.saturation(**parameters)
+
+
+@measurement(seconds)
+def idle(**parameters: Any) -> plans.Plan:
     """What it costs when nothing is written."""
+    return plans.idle(**parameters)
 
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for system in systems:
-            yield await cases.idle(bench, system, seconds)
 
-    _run("idle", plan, out)
+@measurement()
+def start(**parameters: Any) -> plans.Plan:
+    """From the start of the process to its first row."""
+    return plans.start(**parameters)
+
+
+@measurement(systems="ours")
+def sink(systems: Sequence[System]) -> plans.Plan:
+    """What the sink itself can take; of no system."""
+    del systems
+    return plans.sink()
+
+
+@measurement(seconds)
+def all_(systems: Sequence[System], seconds: int) -> plans.Plan:
+    """Every case; about half an hour."""
+    return plans.everything(systems, seconds)
 
 
 @main.command()
-@systems_option
-@out_option
-def start(systems: list[System], out: Path | None) -> None:
-    """From the start of the process to its first row."""
-
-    async def plan(bench: Bench) -> AsyncIterator[Run]:
-        for system in systems:
-            yield await cases.start(bench, system)
-
-    _run("start", plan, out)
+@click.argument("old", type=click.Path(exists=True, path_type=Path))
+@click.argument("new", type=click.Path(exists=True, path_type=Path))
+def compare(old: Path, new: Path) -> None:
+    """What has changed between two results, in Markdown."""
+    print(comparison.table(results.read(old), results.read(new)))
 
 
-def _run(name: str, plan: Plan, out: Path | None) -> None:
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--charts", "directory", type=click.Path(path_type=Path), help="Also draw SVGs there.")
+def table(files: Sequence[Path], directory: Path | None) -> None:
+    """Results as Markdown tables."""
+    runs = [run for file in files for run in results.read(file).runs]
+    print(report.table(runs))
+    if directory is not None:
+        for path in charts.draw(report.merged(runs), directory):
+            print(path)
+
+
+def _run(name: str, plan: plans.Plan, out: Path | None, repeat: int) -> None:
     """Run `plan`; each run is printed and saved as soon as it is there."""
 
     async def measure() -> list[Run]:
@@ -178,7 +167,7 @@ def _run(name: str, plan: Plan, out: Path | None) -> None:
         runs: list[Run] = []
         async with bench() as running:
             machine = results.this_machine(running.server.binaries.version)
-            async for run in plan(running):
+            async for run in _repeated(plan, running, repeat):
                 runs.append(run)
                 print(report.line(run), flush=True)
                 results.save(Results(began=began, machine=machine, runs=runs), path)
@@ -186,6 +175,13 @@ def _run(name: str, plan: Plan, out: Path | None) -> None:
         return runs
 
     print(report.table(anyio.run(measure, backend="trio")))
+
+
+async def _repeated(plan: plans.Plan, running: Bench, repeat: int) -> AsyncIterator[Run]:
+    # The whole plan each time, so that a bad minute of the machine hits one run of each and not all of one.
+    for _ in range(repeat):
+        async for run in plan(running):
+            yield run
 
 
 if __name__ == "__main__":

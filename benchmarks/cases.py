@@ -7,8 +7,12 @@ rows that had not arrived when the sink had been quiet for `benchmarks.world.QUI
 from __future__ import annotations
 
 import math
+import sys
+import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -18,13 +22,17 @@ from benchmarks import processes
 from benchmarks.percentiles import curve, percentile, sorted_samples
 from benchmarks.results import Run
 from benchmarks.systems import System
-from benchmarks.world import Attached, Bench
+from benchmarks.world import Attached, Bench, SinkClient, read_doubles
 from benchmarks.writers import Load
 
 # Rows that were due earlier than this after the first are not in the percentiles: caches and connections are cold.
 WARM_UP_S = 1.0
 # After a load has ended, for what is still under way.
 SETTLE_LIMIT_S = 60.0
+# Of asking for their number: PostgreSQL counts one for a new session and one for its query.
+OWN_TRANSACTIONS = 2
+# What "in time" means where a highest rate is looked for.
+IN_TIME_MS = 100.0
 # Between the first row and the load: a system that changes its mode when things are quiet has done so.
 REST_S = 2.0
 
@@ -33,8 +41,8 @@ async def latency(bench: Bench, system: System, load: Load) -> Run:
     """Rows at a rate: how late each is at the sink, and what it costs. Fair: the same rows at the same times for all.
 
     Counted from when a row was *due* (``latency_ms``), so the commit is inside, and so is every stall of the
-    database, the writers or the system. ``committed_p50_ms`` counts from when the writer had the commit's answer, and
-    may be negative: the row can be there first.
+    database, the writers or the system. ``after_commit`` counts from when the writer had the commit's answer: that is
+    the system alone, also where a shared disk is slow, and it may be negative, because the row can be there first.
     """
     async with bench.attached(system) as attached:
         await anyio.sleep(REST_S)
@@ -61,7 +69,7 @@ async def idle(bench: Bench, system: System, seconds: float) -> Run:
         before = await attached.usage()
         await anyio.sleep(seconds)
         after = await attached.usage()
-        done = await anyio.to_thread.run_sync(_transactions, attached.dsn) - transactions - 1
+        done = await anyio.to_thread.run_sync(_transactions, attached.dsn) - transactions - OWN_TRANSACTIONS
         took = after.at_s - before.at_s
         return Run(
             case="idle",
@@ -72,6 +80,67 @@ async def idle(bench: Bench, system: System, seconds: float) -> Run:
                 "queries_per_s": done / took,
                 "messages_per_s": (after.messages - before.messages) / took,
                 **_memory(attached),
+            },
+        )
+
+
+async def saturation(bench: Bench, system: System, rows: int, seconds: int, first: float) -> Run:
+    """The highest rate that is delivered in time: nothing lost, p99 below `IN_TIME_MS`, the writers not held up.
+
+    Rates are doubled until one fails, then halved between until they are within a tenth. Unfair on purpose: a pace of
+    100 ms cannot have a p99 below 100 ms, so the default pace is in time nowhere; ask for it with pace 0.
+    """
+    good, good_p99, bad, rate = 0.0, math.nan, math.inf, first
+    while bad > 1.1 * good and rate >= first / 8:
+        async with bench.attached(system) as attached:
+            await anyio.sleep(REST_S)
+            run = await _loaded(attached, "saturation", system.name, Load(seconds, rate, 8, rows))
+        p99 = dict(run.latency_ms)[99.0]
+        achieved = run.figures["rows_per_s"]
+        assert achieved is not None
+        if p99 is not None and p99 < IN_TIME_MS and not run.figures["lost"] and achieved > 0.97 * rate:
+            good, good_p99 = rate, p99
+        else:
+            bad = rate
+        rate = 2 * good if bad == math.inf else (good + bad) / 2
+    return Run(
+        case="saturation",
+        system=system.name,
+        parameters={"rows_per_transaction": rows, "seconds": seconds},
+        figures={"in_time_rows_per_s": good, "p99_ms_there": _finite(good_p99)},
+    )
+
+
+async def sink(messages: int, lines: int, rate: float) -> Run:
+    """The sink alone, against a sender that does nothing else: how far it is from being what is measured.
+
+    ``stamp`` is from before the sender's write to the sink's stamp.
+    """
+    with tempfile.TemporaryDirectory(prefix="trio-bridge-sink-") as name, ExitStack() as stack:
+        directory = Path(name)
+        client = SinkClient(directory)
+        stack.enter_context(client.child)
+        sent_file = directory / "sent"
+        words = [client.url.rpartition(":")[2], str(messages), str(lines), str(rate), str(sent_file)]
+        await anyio.run_process([sys.executable, "-m", "benchmarks.flood", *words], check=True)
+        while (await client.ask("counters"))["messages"] < messages:  # noqa: ASYNC110 - it is another process
+            await anyio.sleep(0.01)
+        cpu_s = processes.cpu_s(client.child.pid)
+        arrivals = await client.arrivals()
+        sent = read_doubles(sent_file)
+        stamps = [arrivals[message * lines] for message in range(messages)]
+        took = max(stamps) - sent[0]
+        late = sorted_samples(1e3 * (stamp - at) for stamp, at in zip(stamps, sent, strict=True))
+        return Run(
+            case="sink",
+            system="none",
+            parameters={"messages": messages, "lines": lines, "rate": rate or "flat-out"},
+            figures={
+                "messages_per_s": messages / took,
+                "rows_per_s": messages * lines / took,
+                "stamp_p50_ms": percentile(late, 50),
+                "stamp_p99_ms": percentile(late, 99),
+                "sink_cpu_us_per_message": 1e6 * cpu_s / messages,
             },
         )
 
@@ -169,7 +238,8 @@ async def _loaded(attached: Attached, case: str, system: str, load: Load) -> Run
     figures |= {
         "lost": lost,
         "behind_s": last - ended,
-        "committed_p50_ms": _ms(after_commit),
+        "after_commit_p50_ms": _ms(after_commit),
+        "after_commit_p99_ms": _ms(after_commit, 99),
         "messages_per_s": (written.messages - before.messages) / took,
         "bytes_per_s": (written.bytes - before.bytes) / took,
         "connections": after.connections - before.connections,
@@ -205,9 +275,9 @@ def _memory(attached: Attached) -> dict[str, float | None]:
     return {"rss_mib": memory.now_mib, "peak_rss_mib": memory.peak_mib}
 
 
-def _ms(samples: Iterable[float]) -> float | None:
-    """The median of `samples` (s) in ms."""
-    return _finite(1e3 * percentile(sorted_samples(samples), 50))
+def _ms(samples: Iterable[float], percent: float = 50) -> float | None:
+    """A percentile of `samples` (s) in ms."""
+    return _finite(1e3 * percentile(sorted_samples(samples), percent))
 
 
 def _finite(figure: float) -> float | None:

@@ -7,12 +7,15 @@ against their own speed with nothing attached.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+import msgspec
+
 from benchmarks.results import Run
-from benchmarks.systems import SYSTEMS
+from benchmarks.systems import BASELINES
 
 PERCENTS: Final = (50.0, 99.0, 99.9)
 
@@ -32,7 +35,8 @@ LESS_IS_BETTER: Final = frozenset(
         "after_commit_s",
         "from_start_s",
         "behind_s",
-        "committed_p50_ms",
+        "after_commit_p50_ms",
+        "after_commit_p99_ms",
     }
 )
 MORE_IS_BETTER: Final = frozenset({"rows_per_s", "commits_per_s"})
@@ -44,6 +48,30 @@ def figures(run: Run) -> dict[str, float | None]:
     return {f"p{percent:g}_ms": latency[percent] for percent in PERCENTS if percent in latency} | run.figures
 
 
+def merged(runs: Iterable[Run]) -> list[Run]:
+    """One run for all of the same key: of each figure the median (the lower one of two in the middle)."""
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.key, []).append(run)
+    return [_median_run(same) for same in groups.values()]
+
+
+def _median_run(runs: Sequence[Run]) -> Run:
+    def median(values: Iterable[float | None]) -> float | None:
+        ordered = sorted(math.inf if value is None else value for value in values)
+        middle = ordered[(len(ordered) - 1) // 2]
+        return middle if math.isfinite(middle) else None
+
+    return msgspec.structs.replace(
+        runs[0],
+        figures={name: median(run.figures[name] for run in runs) for name in runs[0].figures},
+        latency_ms=[
+            (percent, median(dict(run.latency_ms)[percent] for run in runs))
+            for percent, _ in runs[0].latency_ms
+        ],
+    )
+
+
 def line(run: Run) -> str:
     """`run` in one line."""
     case, parameters, system = run.key
@@ -52,9 +80,10 @@ def line(run: Run) -> str:
 
 
 def table(runs: Iterable[Run]) -> str:
-    """A Markdown table for each case and its parameters."""
+    """A Markdown table for each case and its parameters; of repeated runs the medians."""
     parts = []
-    for (case, parameters), group in groupby(runs, key=lambda run: run.key[:2]):
+    of_cases = sorted(merged(runs), key=lambda run: run.case)
+    for (case, parameters), group in groupby(of_cases, key=lambda run: run.key[:2]):
         of_case = list(group)
         names = list(dict.fromkeys(name for run in of_case for name in figures(run)))
         parts.append(f"### {case} {parameters}".rstrip())
@@ -71,8 +100,10 @@ def baseline(name: str, runs: Sequence[Run]) -> float | None:
     if name not in LESS_IS_BETTER | MORE_IS_BETTER:
         return None
     alone = [run for run in runs if run.system == "none"]
-    peers = [run for run in runs if run.system in SYSTEMS and not SYSTEMS[run.system].ours]
+    peers = [run for run in runs if run.system in BASELINES]
     of = alone if alone and name in MORE_IS_BETTER else peers
+    if len(runs) == 1:
+        return None
     found = [figure for run in of if (figure := figures(run).get(name)) is not None]
     if not found:
         return None

@@ -58,9 +58,7 @@ class SinkClient:
         """First arrivals by row number, monotonic seconds; NaN: never."""
         path = self._directory / "arrivals"
         await self.ask("write", str(path))
-        times: array[float] = array("d")
-        times.frombytes(path.read_bytes())
-        return times
+        return read_doubles(path)
 
     def _ask(self, command: str) -> dict[str, Any]:
         assert self.child.process.stdin is not None
@@ -236,3 +234,10 @@ async def bench() -> AsyncIterator[Bench]:
             yield Bench(server, Path(name))
         finally:
             server.close()
+
+
+def read_doubles(path: Path) -> array[float]:
+    """What another process of this machine wrote."""
+    numbers: array[float] = array("d")
+    numbers.frombytes(path.read_bytes())
+    return numbers
