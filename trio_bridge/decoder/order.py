@@ -8,19 +8,18 @@ it overlooks draws a zigzag. Pure; measured: 0.15 µs a line that is in its plac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import methodcaller
 from typing import Final
 
 _END: Final = 20
 """Bytes of a line's end that hold a space and the time, for times from 2001 on: 19 digits. Those compare as text."""
 
-_HAS_19_DIGITS: Final = methodcaller("startswith", b" ")
+_SPACE: Final = ord(" ")
 
 
 def in_time_order(lines: list[bytes], keys: Sequence[str]) -> tuple[list[bytes], Sequence[str]]:
     """`lines` by the time at their ends, equal times in the order they had, and `keys` along with them."""
     ends = [line[-_END:] for line in lines]
-    if all(map(_HAS_19_DIGITS, ends)):
+    if all([end[0] == _SPACE for end in ends]):  # noqa: C419  (a list is twice as quick as a generator here)
         order = sorted(range(len(lines)), key=ends.__getitem__)
     else:
         times = [int(line[line.rindex(b" ") :]) for line in lines]
