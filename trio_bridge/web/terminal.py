@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import trio
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -73,40 +73,39 @@ async def _ask(client: httpx.AsyncClient) -> bytes:
 
 
 def render(moment: Moment) -> RenderableType:
-    """The table of one moment, for 80 columns; a route in trouble says below it why."""
+    """A table for each route, for 80 columns; one in trouble says below it why."""
+    if moment.stopping:
+        state = Text("stopping", style="yellow")
+    else:
+        state = Text("ready", style="green") if moment.ready else Text("not ready", style="red")
+    title = Text.assemble(
+        ("trio_bridge", "bold"), f" {moment.version}  ", state, f"  up {_span(moment.uptime_s)}\n"
+    )
+    return Group(title, *map(_table, moment.routes))
+
+
+def _table(route: RouteMoment) -> Table:
     table = Table(
-        title=Text.assemble(
-            ("trio_bridge", "bold"),
-            f" {moment.version}  ",
-            ("stopping", "yellow")
-            if moment.stopping
-            else ("ready", "green")
-            if moment.ready
-            else ("not ready", "red"),
-            f"  up {_span(moment.uptime_s)}",
-        ),
+        title=Text.assemble((route.name, "bold"), "  ", _state(route)),
         title_justify="left",
+        caption=Text(route.reason, style="red") if route.reason else None,
+        caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("route", overflow="fold")
-    for name in ("rows/s", "acked", "pending", "rejected", "behind", "bell→push", "push→ack"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for route in moment.routes:
-        table.add_row(
-            Text.assemble(route.name, "\n", _state(route)),
-            f"{route.acknowledged_per_s:,.0f}",
-            f"{route.acknowledged:,}",
-            f"{route.pending:,}",
-            _alarming(route.rejected),
-            "-" if route.lag_s is None else _duration(route.lag_s),
-            _median(route.bell_to_push),
-            _median(route.push_to_ack),
-        )
-    troubles = [f"{route.name}: {route.reason}" for route in moment.routes if route.reason]
-    if troubles:
-        table.caption = Text("\n".join(troubles), style="red")
-        table.caption_justify = "left"
+    figures: list[str | Text] = []
+    for name, figure in (
+        ("rows/s", f"{route.acknowledged_per_s:,.0f}"),
+        ("acknowledged", f"{route.acknowledged:,}"),
+        ("pending", f"{route.pending:,}"),
+        ("rejected", _alarming(route.rejected)),
+        ("behind", "-" if route.lag_s is None else _duration(route.lag_s)),
+        ("bell→push", _median(route.bell_to_push)),
+        ("push→ack", _median(route.push_to_ack)),
+    ):
+        figures.append(figure)
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
+    table.add_row(*figures)
     return table
 
 
