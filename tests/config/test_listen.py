@@ -20,7 +20,8 @@ from trio_bridge.errors import ConfigError
 def test_addresses(text, host, port, url):
     """Each way of writing says where to listen, and how to reach it from here."""
     listen = parse_listen(text)
-    assert listen == (host, port)
+    assert listen is not None
+    assert (listen.host, listen.port) == (host, port)
     assert listen.url == url
 
 

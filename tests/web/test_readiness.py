@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 
@@ -12,6 +14,7 @@ from trio_bridge.live.faults import answer as respond
 from trio_bridge.live.server import LiveServer
 from trio_bridge.route import Failure, Route
 from trio_bridge.sender.stage import KEEPALIVE_S
+from trio_bridge.web.lag import lag_s
 from trio_bridge.web.readiness import PING_EVERY_S, grafana, postgres, reasons, why_not
 
 NOW = 1000.0
@@ -76,6 +79,17 @@ def test_one_route_of_several_makes_the_service_unready() -> None:
     assert list(reasons(routes, now=NOW, stopping=False)) == ["route public.live_metrics: is connecting"]
     assert list(reasons(routes[:1], now=NOW, stopping=False)) == []
     assert list(reasons(routes[:1], now=NOW, stopping=True)) == ["the service is stopping"]
+
+
+def test_nobody_knows_the_lag_of_another_replica() -> None:
+    """How far behind the leader is only the leader knows, also when Postgres goes while we stand by."""
+    state = route("running")
+    state.status.complete_at = NOW - 0.3
+    assert lag_s(state, NOW) == pytest.approx(0.3)
+    state.status.elsewhere = True
+    for phase in ("standby", "stopped"):
+        state.status.phase = phase
+        assert math.isnan(lag_s(state, NOW))
 
 
 def test_the_longest_silence_is_the_senders() -> None:

@@ -87,6 +87,7 @@ def wait_leader(
         ((led,),) = session.query(statement, timeout_s=timeout_s)
         line.status.statements += 1
         line.status.answered_at = time.monotonic()
+        line.status.elsewhere = led != "t"
         if led == "t":
             return True
         if line.status.phase != "standby":

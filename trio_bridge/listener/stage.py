@@ -62,6 +62,7 @@ class SourceStatus:
         mode_changes: since the program began.
         statements: sent to Postgres since the program began.
         answered_at: when Postgres last answered a statement, monotonic seconds; None: never yet.
+        elsewhere: whether another replica led the route when we last asked.
         complete_at: everything committed up to this monotonic second is acknowledged; stays when a run ends; None: not
             yet in this program, or no table route.
         unsaved_since: since when acknowledged rows are not in the checkpoint, monotonic seconds; None: all are.
@@ -77,6 +78,7 @@ class SourceStatus:
     mode_changes: int = 0
     statements: int = 0
     answered_at: float | None = None
+    elsewhere: bool = False
     complete_at: float | None = None
     unsaved_since: float | None = None
     queue_usage: float | None = None

@@ -22,7 +22,7 @@ def lag_s(route: Route, now: float) -> float:
     Returns:
         Seconds; NaN: nobody knows, because another replica leads, or the source is a channel, which keeps nothing.
     """
-    if route.status.phase == "standby" or not route.is_table:
+    if route.status.elsewhere or not route.is_table:
         return math.nan
     since = route.status.complete_at
     return max(0.0, now - (route.created_at if since is None else since))

@@ -188,7 +188,7 @@ class RouteCollector(Collector):
         yield self._gauge(
             "lag_seconds",
             "No row committed longer ago than this is missing at Grafana, of those committed since the program began; "
-            "grows while either side is away. NaN: standing by, or a channel route.",
+            "grows while either side is away. NaN: another replica leads, or a channel route.",
             lambda route: lag_s(route, now),
         )
         yield self._gauge(
