@@ -86,6 +86,16 @@ def writers(**parameters: Any) -> plans.Plan:
     return plans.writers(**parameters)
 
 
+@measurement(
+    seconds,
+    click.option("--rate", "rates", type=float, multiple=True, default=[100, 1000], show_default=True),
+    systems="ours-pace0,ours-channel",
+)
+def stages(**parameters: Any) -> plans.Plan:
+    """Where the time of ours goes, as its own metrics tell."""
+    return plans.stages(**parameters)
+
+
 @measurement(click.option("--rows", type=int, default=100_000, show_default=True))
 def copy(**parameters: Any) -> plans.Plan:
     """Many rows in one COPY."""

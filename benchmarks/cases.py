@@ -16,9 +16,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 import psycopg
 
 from benchmarks import processes
+from benchmarks import stages as pipeline
 from benchmarks.percentiles import curve, percentile, sorted_samples
 from benchmarks.results import Run
 from benchmarks.systems import System
@@ -47,6 +49,25 @@ async def latency(bench: Bench, system: System, load: Load) -> Run:
     async with bench.attached(system) as attached:
         await anyio.sleep(REST_S)
         return await _loaded(attached, "latency", system.name, load)
+
+
+async def stages(bench: Bench, system: System, load: Load) -> Run:
+    """As `latency`, of ours alone: with what the bridge itself says of its stages (`benchmarks.stages`)."""
+    async with bench.attached(system) as attached:
+        await anyio.sleep(REST_S)
+        url = pipeline.status_url(attached.log)
+        before = await pipeline.scrape(url)
+        run = await _loaded(attached, "stages", system.name, load)
+        told = pipeline.figures(before, await pipeline.scrape(url))
+        kept = (
+            "rows",
+            "lost",
+            "commit_p50_ms",
+            "after_commit_p50_ms",
+            "after_commit_p99_ms",
+            "messages_per_s",
+        )
+        return msgspec.structs.replace(run, figures={name: run.figures[name] for name in kept} | told)
 
 
 async def writers(bench: Bench, system: System | None, load: Load) -> Run:

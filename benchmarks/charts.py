@@ -44,6 +44,7 @@ def draw(runs: Iterable[Run], directory: Path) -> list[Path]:
         files += [
             _save(_bars(of_case, figure), directory / f"{name}-{figure}.svg")
             for figure in _BARS.get(case, ())
+            if any(run.figures.get(figure) is not None for run in of_case)
         ]
     return files
 

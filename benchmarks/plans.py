@@ -15,9 +15,6 @@ from benchmarks.writers import Load
 
 Plan = Callable[[Bench], AsyncIterator[Run]]
 
-# The peers' own choice of 10 s between two looks makes longer runs necessary than anybody else needs.
-POLLER_SECONDS = 40
-
 
 def latency(
     systems: Sequence[System], rates: Sequence[float], *, seconds: int, connections: int, rows: int, seed: int
@@ -48,6 +45,18 @@ def writers(
             load = Load(seconds, None, connections, count, synchronous_commit)
             for system in (None, *systems):
                 yield await cases.writers(bench, system, load)
+
+    return plan
+
+
+def stages(systems: Sequence[System], rates: Sequence[float], *, seconds: int) -> Plan:
+    """Each rate with each of ours."""
+
+    async def plan(bench: Bench) -> AsyncIterator[Run]:
+        for rate in rates:
+            for system in systems:
+                if system.ours:
+                    yield await cases.stages(bench, system, Load(seconds, rate))
 
     return plan
 
@@ -128,6 +137,7 @@ def everything(systems: Sequence[System], seconds: int) -> Plan:
         latency(quick, [100_000], seconds=seconds, connections=4, rows=1_000, seed=1),
         writers(quick, seconds=seconds, connections=8, counts=[1, 100], synchronous_commit=True),
         writers(quick, seconds=seconds, connections=8, counts=[1], synchronous_commit=False),
+        stages(systems, [100, 1_000], seconds=seconds),
         copy(quick, 100_000),
         catch_up(quick, 1_000_000),
         saturation(unpaced, rows=100, seconds=5, first=20_000),

@@ -94,6 +94,7 @@ class Attached:
     """One system at work.
 
     Attributes:
+        log: what the system writes.
         started_s: from starting its process to the arrival of the first row written meanwhile.
     """
 
@@ -102,6 +103,7 @@ class Attached:
     postmaster: int
     sink: SinkClient
     system: Child | None
+    log: Path
     started_s: float = math.nan
 
     async def usage(self) -> Usage:
@@ -181,11 +183,12 @@ class Bench:
         with ExitStack() as stack:
             sink = SinkClient(directory)
             stack.enter_context(sink.child)
-            attached = Attached(dsn, self.server, self._postmaster, sink, None)
+            log = directory / "system.log"
+            attached = Attached(dsn, self.server, self._postmaster, sink, None, log)
             if system is not None:
                 began = time.monotonic()
                 environment = system.full_environment(dsn, sink.url)
-                child = Child(list(system.argv), log=directory / "system.log", environment=environment)
+                child = Child(list(system.argv), log=log, environment=environment)
                 attached.system = stack.enter_context(child)
                 if not rows_before:
                     attached.started_s = await self._first_row(attached, child) - began
