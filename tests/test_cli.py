@@ -150,9 +150,7 @@ def test_a_missing_extra_is_named():
     )
     result = in_process("demo", program=program)
     assert result.returncode == 2
-    assert (
-        result.stderr == "trio-bridge: websockets is not installed: pip install 'trio-bridge[demo]'\n"
-    )
+    assert result.stderr == "trio-bridge: websockets is not installed: pip install 'trio-bridge[demo]'\n"
 
 
 def test_a_broken_stderr_still_exits_with_the_code():

@@ -306,7 +306,9 @@ def _finish_connecting(pgconn: pq.abc.PGconn, wake: Wake, deadline: float) -> No
 
 def _connect_failure(pgconn: pq.abc.PGconn) -> SourceError:
     # libpq gives no SQLSTATE for a failed connection: the text is all there is.
-    text = " ".join(bytes(pgconn.error_message).decode("utf-8", "replace").split())
+    # The first line is what happened; libpq's questions to a person follow.
+    lines = bytes(pgconn.error_message).decode("utf-8", "replace").strip().splitlines()
+    text = lines[0].strip() if lines else "no reason given"
     if "unrecognized configuration parameter" in text:
         return LoginRefused(f"postgres does not know a setting of ours, it must be 14 or newer: {text}")
     if "unsupported startup parameter" in text:
