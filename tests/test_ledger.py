@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trio_bridge.ledger import CAUSES, Ledger, LedgerStatistics
+from trio_bridge.ledger import CAUSES, Cause, Ledger, LedgerStatistics
 
 REASONS = st.sampled_from(["time_missing", "too_large", "not_json"])
 EMPTY = LedgerStatistics(
@@ -35,7 +35,7 @@ class Books(RuleBasedStateMachine):
         self.rows: list[str] = []
         self.nulled: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
+        self.failures: Counter[Cause] = Counter()
         self.earlier: list[tuple[LedgerStatistics, dict[str, object]]] = []
 
     def settle(self, rows, fate):

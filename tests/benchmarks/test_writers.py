@@ -18,7 +18,7 @@ def test_the_log_names_the_rows_that_are_in_the_table(database: Database) -> Non
     create_table(database.dsn)
     before = time.monotonic()
     load = Load(1, 1_000, connections=3, rows=7)
-    transactions = load.run(database.server.binaries, database.dsn)
+    transactions = load.transactions(load.run(database.server.binaries, database.dsn))
     after = time.monotonic()
     with psycopg.connect(database.dsn) as connection:
         rows = [
@@ -39,7 +39,8 @@ async def test_a_stall_makes_all_rows_late_that_were_due(database: Database) -> 
 
     async def write() -> None:
         load = Load(2, 200, connections=2)
-        transactions.extend(await trio.to_thread.run_sync(load.run, database.server.binaries, database.dsn))
+        log = await trio.to_thread.run_sync(load.run, database.server.binaries, database.dsn)
+        transactions.extend(load.transactions(log))
 
     with psycopg.connect(database.dsn) as connection:
         async with trio.open_nursery() as nursery:
