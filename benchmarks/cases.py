@@ -37,6 +37,8 @@ OWN_TRANSACTIONS = 2
 IN_TIME_MS = 100.0
 # Between the first row and the load: a system that changes its mode when things are quiet has done so.
 REST_S = 2.0
+# Whatever follows a row is over by then, and an idle session has told its statistics (PostgreSQL: pgstat.c, 10 s).
+IDLE_REST_S = 12.0
 
 
 async def latency(bench: Bench, system: System, load: Load) -> Run:
@@ -84,8 +86,7 @@ async def writers(bench: Bench, system: System | None, load: Load) -> Run:
 async def idle(bench: Bench, system: System, seconds: float) -> Run:
     """Nothing is written. Statements are the transactions that PostgreSQL counts, without this question's own."""
     async with bench.attached(system) as attached:
-        # Whatever follows a row (keyframes, a change of mode) is over.
-        await anyio.sleep(3 * REST_S)
+        await anyio.sleep(IDLE_REST_S)
         transactions = await anyio.to_thread.run_sync(_transactions, attached.dsn)
         before = await attached.usage()
         await anyio.sleep(seconds)
@@ -228,8 +229,7 @@ async def catch_up(bench: Bench, system: System, rows: int) -> Run:
 async def _loaded(attached: Attached, case: str, system: str, load: Load) -> Run:
     """Run `load` and tell what became of it."""
     before = await attached.usage()
-    transactions = await attached.write(load)
-    written = await attached.usage()
+    transactions, written = await attached.write(load)
     rows = sum(transaction.rows for transaction in transactions)
     began, ended = min(t.due_s for t in transactions), max(t.committed_s for t in transactions)
     figures: dict[str, float | None] = {

@@ -119,18 +119,20 @@ class Attached:
             connections=counters["connections"],
         )
 
-    async def write(self, load: Load) -> list[Transaction]:
-        """Run `load` to its end; returns what was committed.
+    async def write(self, load: Load) -> tuple[list[Transaction], Usage]:
+        """Run `load` to its end; returns what was committed, and the usage at that moment.
 
         Raises:
             RuntimeError: the writers failed, or the table does not hold what they logged.
         """
-        transactions = await anyio.to_thread.run_sync(load.run, self.server.binaries, self.dsn)
+        log = await anyio.to_thread.run_sync(load.run, self.server.binaries, self.dsn)
+        usage = await self.usage()
+        transactions = await anyio.to_thread.run_sync(load.transactions, log)
         committed = await anyio.to_thread.run_sync(self.count_rows)
         logged = sum(transaction.rows for transaction in transactions)
         if committed != logged:
             raise RuntimeError(f"the table has {committed} rows, the writers' log {logged}")
-        return transactions
+        return transactions, usage
 
     def count_rows(self) -> int:
         """Rows in the table but for probes."""
