@@ -72,15 +72,18 @@ async def stages(bench: Bench, system: System, load: Load) -> Run:
         return msgspec.structs.replace(run, figures={name: run.figures[name] for name in kept} | told)
 
 
-async def writers(bench: Bench, system: System | None, load: Load) -> Run:
+async def writers(bench: Bench, system: System | None, load: Load, *, running: bool = True) -> Run:
     """Writers as fast as they can: their own speed with a system attached, or with none at all.
+
+    With `running` False the table is prepared but nobody is there: what the column, index and trigger alone cost.
 
     Unfair on purpose where it must be: on a machine with few cores every process takes from the writers, the sink
     included, and a system that slows the writers down has fewer rows to carry.
     """
-    async with bench.attached(system) as attached:
+    name = system.name if system else "none"
+    async with bench.attached(system, running=running) as attached:
         await anyio.sleep(REST_S)
-        return await _loaded(attached, "writers", system.name if system else "none", load)
+        return await _loaded(attached, "writers", name if running else f"{name}-away", load)
 
 
 async def idle(bench: Bench, system: System, seconds: float) -> Run:

@@ -18,7 +18,7 @@ from benchmarks import report
 from benchmarks.results import Run
 from benchmarks.systems import SYSTEMS
 
-_COLOURS: Final = {name: f"C{number}" for number, name in enumerate((*SYSTEMS, "none"))}
+_COLOURS: Final = {name: f"C{number}" for number, name in enumerate((*SYSTEMS, "none", "ours-away"))}
 _BARS: Final = {
     "latency": ("messages_per_s", "system_cpu_us_per_row"),
     "writers": ("rows_per_s",),

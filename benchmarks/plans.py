@@ -38,13 +38,17 @@ def writers(
     counts: Sequence[int],
     synchronous_commit: bool,
 ) -> Plan:
-    """Each number of rows a transaction, alone and with each system."""
+    """Each number of rows a transaction: alone, with each system, with ours prepared and away."""
 
     async def plan(bench: Bench) -> AsyncIterator[Run]:
         for count in counts:
             load = Load(seconds, None, connections, count, synchronous_commit)
             for system in (None, *systems):
                 yield await cases.writers(bench, system, load)
+            # Of all of ours with a table, the table is the same.
+            for system in systems:
+                if system.name == "ours":
+                    yield await cases.writers(bench, system, load, running=False)
 
     return plan
 

@@ -169,11 +169,14 @@ class Bench:
             self._postmaster = processes.parent(connection.info.backend_pid)
 
     @asynccontextmanager
-    async def attached(self, system: System | None, *, rows_before: int = 0) -> AsyncIterator[Attached]:
+    async def attached(
+        self, system: System | None, *, running: bool = True, rows_before: int = 0
+    ) -> AsyncIterator[Attached]:
         """A fresh database with `system` at work in it; None: with nothing, for writers alone.
 
         Args:
             system: which.
+            running: False: the database is prepared for it, but it is not there.
             rows_before: rows that are in the table before the system starts; it is yielded at once then.
         """
         self._databases += 1
@@ -187,7 +190,7 @@ class Bench:
             stack.enter_context(sink.child)
             log = directory / "system.log"
             attached = Attached(dsn, self.server, self._postmaster, sink, None, log)
-            if system is not None:
+            if system is not None and running:
                 began = time.monotonic()
                 environment = system.full_environment(dsn, sink.url)
                 child = Child(list(system.argv), log=log, environment=environment)
