@@ -92,7 +92,8 @@ async def test_what_was_interrupted_goes_on_where_it_stopped(database: Database,
         assert outcome.books.acknowledged == outcome.books.seen == len(values(live)) < 300
         rest = await replayed(database, live, seconds(0, 300, outcome.place))
         assert rest.finished
-        assert values(live) == (list(range(300)) if indexed else list(range(299, -1, -1)))
+        # Without an index pages come by key, and each page goes in the order of its times.
+        assert (values(live) if indexed else sorted(values(live))) == list(range(300))
 
 
 async def test_a_failure_says_from_where_to_go_on(database: Database) -> None:
