@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,16 +176,26 @@ def _run(name: str, plan: plans.Plan, out: Path | None, repeat: int) -> None:
         began = dt.datetime.now(dt.UTC)
         path = out or results.DIRECTORY / f"{began:%Y-%m-%d-%H%M}-{name}.json"
         runs: list[Run] = []
-        async with bench() as running:
+        async with anyio.create_task_group() as group, bench() as running:
+            group.start_soon(_stop_when_told, group.cancel_scope)
             machine = results.this_machine(running.server.binaries.version)
             async for run in _repeated(plan, running, repeat):
                 runs.append(run)
                 print(report.line(run), flush=True)
                 results.save(Results(began=began, machine=machine, runs=runs), path)
+            group.cancel_scope.cancel()
         print(f"\nwritten to {path}\n")
         return runs
 
     print(report.table(anyio.run(measure, backend="trio")))
+
+
+async def _stop_when_told(scope: anyio.CancelScope) -> None:
+    """Cancel at a signal, so that no process is left behind; what has been measured is told all the same."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            print("stopping: the load under way is written to its end", flush=True)
+            scope.cancel()
 
 
 async def _repeated(plan: plans.Plan, running: Bench, repeat: int) -> AsyncIterator[Run]:
