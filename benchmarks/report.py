@@ -121,7 +121,7 @@ def _cell(run: Run, name: str, runs: Sequence[Run]) -> str:
     if name not in figures(run):
         return ""
     figure, best = figures(run)[name], baseline(name, runs)
-    if figure is None or not best:
+    if figure is None or best is None or best <= 0:
         return number(figure)
     return f"{number(figure)} ({figure / best:.2g}x)"
 
