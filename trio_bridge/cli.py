@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -451,10 +450,13 @@ def _served_at(config: Path | None) -> str:
 
 
 def _complain(message: str) -> None:
-    # Nobody reads any more: the exit code still tells.
-    with suppress(OSError):
+    try:
         for line in message.splitlines():
             click.echo(f"trio-bridge: {line}", err=True)
+    except OSError:
+        # Nobody reads any more: the exit code still tells. What is left in the buffer must not fail once more when
+        # the interpreter ends, which would put a code of its own in the place of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _by_flag(options: dict[str, object]) -> dict[str, object]:

@@ -102,8 +102,9 @@ async def test_fragments_are_one_message_with_one_limit() -> None:
 async def test_without_a_pong_the_connection_is_cut_without_a_close_frame() -> None:
     """A client that only sends data is cut at the limit; no close frame says so."""
     async with LiveServer(ping_interval_s=math.inf, cut_after_s=0.15) as live:
-        stream, protocol = await raw_websocket(live, "/api/live/push/pg")
+        # Before the server's clock starts.
         began = trio.current_time()
+        stream, protocol = await raw_websocket(live, "/api/live/push/pg")
         async with stream, trio.open_nursery() as nursery:
             nursery.start_soon(send_messages, stream, protocol)
             assert await stream.receive_some() == b""
