@@ -33,7 +33,7 @@ test: $(READY) $(BROWSER) ## All tests (ARGS="tests/config -x")
 check: $(READY) ## Style, types, Trio rules and the direction of imports
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	find trio_bridge tests -name '*.py' -exec \
+	find trio_bridge tests benchmarks -name '*.py' -exec \
 	  $(RUN) flake8_async --enable ASYNC101,ASYNC102,ASYNC103,ASYNC111,ASYNC119 {} +
 	$(RUN) mypy
 	.venv/bin/lint-imports --no-logo
