@@ -7,18 +7,14 @@ appears in a message, not even when it is malformed: a message names the file.
 from __future__ import annotations
 
 import base64
-import re
 from pathlib import Path
-from typing import Final
 
 import trio
 
+from trio_bridge.config.secretfile import is_token
 from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
-
-# What may stand in a header; a line end in it would otherwise show the token in the HTTP library's complaint.
-_TOKEN: Final = re.compile(rb"[\x21-\x7e]+")
 
 
 async def authorization(settings: GrafanaSettings) -> Secret:
@@ -57,9 +53,11 @@ def secret_parts(header: Secret) -> tuple[str, ...]:
 
 
 def _bearer(token: bytes, what: str) -> Secret:
-    if not _TOKEN.fullmatch(token):
+    text = token.decode("utf-8", "replace")
+    # A line end in a header would show the token in the HTTP library's complaint.
+    if not is_token(Secret(text)):
         raise ConfigError(f"{what} is empty or holds a space, a line end or a character that is not ASCII")
-    return Secret("Bearer " + token.decode("ascii"))
+    return Secret(f"Bearer {text}")
 
 
 async def _read(path: Path, setting: str) -> bytes:
