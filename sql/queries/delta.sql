@@ -2,8 +2,8 @@
 --
 -- One plain statement in autocommit at READ COMMITTED: inside a transaction, or with an older snapshot, an ALTER TABLE
 -- that rewrites the table while we wait for its lock would show us an empty table. Its first row carries the target.
--- The first scan is for transactions that were in progress at the snapshot, the second for those that came later; every
--- lower bound is a single row comparison, the only form that stays flat from page to page.
+-- Its scans: the rest of the transaction in which the last page ended, transactions that were in progress at the
+-- snapshot, and those that came later; a page has only those that it still needs, and stays as quick as the first.
 
 WITH b AS MATERIALIZED (SELECT coalesce($1::pg_snapshot, pg_current_snapshot()) AS s)
 SELECT NULL::text, {no_key}, (SELECT s FROM b)::text

@@ -30,7 +30,7 @@ SESSION_OPTIONS: Final = {
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
-    # The delta is two index scans, whatever the statistics say, and its rows come in the order of the scans.
+    # The delta is made of index scans, whatever the statistics say, and its rows come in the order of the scans.
     "jit": "off",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",

@@ -71,7 +71,7 @@ class RowMark:
 
 
 class Span(Enum):
-    """Which of the delta's two index scans the next page still needs; names the statement."""
+    """Which of the delta's index scans the next page still needs; names the statement."""
 
     FIRST = "first"
     IN_FLIGHT = "in_flight"
