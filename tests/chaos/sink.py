@@ -60,6 +60,10 @@ class Sink:
         """Arrivals beyond the first."""
         return self._again.total()
 
+    def times(self, key: int) -> int:
+        """How often row `key` has arrived; 0: not yet."""
+        return self._again[key] + 1 if key in self._digests else 0
+
     def compare(self, connection: psycopg.Connection, table: str) -> Verdict:
         """Hold the arrivals against the committed rows of `table`."""
         committed = lost = altered = found = 0

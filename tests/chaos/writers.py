@@ -75,21 +75,28 @@ class Writer(threading.Thread):
                 self.failure = error
                 return
 
+    def _weights(self) -> dict[Callable[[psycopg.Connection], int], float]:
+        """How often each act is chosen; an act returns how many rows it has committed."""
+        return {
+            self._single: 12, self._multi_row: 4, self._savepoint: 3, self._rollback: 2, self._exception_block: 2,
+            self._on_conflict: 2, self._slow: 1, self._wide: 1, self._replica: 1, self._partition: 2,
+            self._copy: 0.15,
+        }  # fmt: skip
+
+    def _rest(self, rows: int) -> None:  # noqa: ARG002  (a subclass keeps a rate)
+        """Wait after an act that committed `rows`."""
+        self._ending.wait(self._random.uniform(0, self._pause_s))
+
     def _write(self, connection: psycopg.Connection) -> None:
-        acts: list[Callable[[psycopg.Connection], None]] = [
-            self._single, self._single, self._single, self._multi_row, self._savepoint, self._rollback,
-            self._exception_block, self._on_conflict, self._slow, self._wide, self._replica, self._partition,
-            self._copy,
-        ]  # fmt: skip
-        weights = [4, 4, 4, 4, 3, 2, 2, 2, 1, 1, 1, 2, 0.15]
+        acts = self._weights()
         while not self._ending.is_set():
-            (act,) = self._random.choices(acts, weights)
+            (act,) = self._random.choices(list(acts), list(acts.values()))
             began = time.monotonic()
-            act(connection)
+            rows = act(connection)
             if act not in (self._slow, self._copy):
                 self.slowest_commit_s = max(self.slowest_commit_s, time.monotonic() - began)
             self.acts[act.__name__.lstrip("_")] += 1
-            self._ending.wait(self._random.uniform(0, self._pause_s))
+            self._rest(rows)
 
     def _row(self, note: str | None = None) -> tuple[int, float | None, str]:
         value = None if self._random.random() < 0.02 else self._random.uniform(-1e6, 1e6)
@@ -100,30 +107,35 @@ class Writer(threading.Thread):
         )
         return self._random.randrange(PARTITIONS), value, text
 
-    def _single(self, connection: psycopg.Connection) -> None:
-        connection.execute(INSERT, self._row())
+    def _single(self, connection: psycopg.Connection) -> int:
+        return connection.execute(INSERT, self._row()).rowcount
 
-    def _multi_row(self, connection: psycopg.Connection) -> None:
+    def _multi_row(self, connection: psycopg.Connection) -> int:
         rows = [self._row() for _ in range(self._random.randint(2, 60))]
         values = ", ".join(["(%s, %s, %s)"] * len(rows))
-        connection.execute(
+        return connection.execute(
             f"INSERT INTO {TABLE} (part, value, note) VALUES {values}",
             [cell for row in rows for cell in row],
-        )
+        ).rowcount
 
-    def _savepoint(self, connection: psycopg.Connection) -> None:
+    def _savepoint(self, connection: psycopg.Connection) -> int:
+        rows = 2
         with connection.transaction():
             connection.execute(INSERT, self._row())
             for _ in range(self._random.randint(1, 3)):
-                with connection.transaction(force_rollback=self._random.random() < 0.5):
+                undone = self._random.random() < 0.5
+                with connection.transaction(force_rollback=undone):
                     connection.execute(INSERT, self._row("in a savepoint"))
+                rows += not undone
             connection.execute(INSERT, self._row())
+        return rows
 
-    def _rollback(self, connection: psycopg.Connection) -> None:
+    def _rollback(self, connection: psycopg.Connection) -> int:
         with connection.transaction(force_rollback=True):
             connection.execute(INSERT, self._row("never to be seen"))
+        return 0
 
-    def _exception_block(self, connection: psycopg.Connection) -> None:
+    def _exception_block(self, connection: psycopg.Connection) -> int:
         connection.execute(
             f"""
             DO $$ BEGIN
@@ -137,8 +149,9 @@ class Writer(threading.Thread):
             END $$
             """
         )
+        return 2
 
-    def _on_conflict(self, connection: psycopg.Connection) -> None:
+    def _on_conflict(self, connection: psycopg.Connection) -> int:
         connection.execute(
             f"""
             INSERT INTO {TABLE} (id, part, value, note)
@@ -146,30 +159,32 @@ class Writer(threading.Thread):
             ON CONFLICT DO NOTHING
             """
         )
-        connection.execute(INSERT + " ON CONFLICT DO NOTHING", self._row())
+        return connection.execute(INSERT + " ON CONFLICT DO NOTHING", self._row()).rowcount
 
-    def _slow(self, connection: psycopg.Connection) -> None:
+    def _slow(self, connection: psycopg.Connection) -> int:
         with connection.transaction():
             connection.execute(INSERT, self._row())
             self._ending.wait(self._random.uniform(0.2, 1.0))
             connection.execute(INSERT, self._row())
+        return 2
 
-    def _wide(self, connection: psycopg.Connection) -> None:
-        connection.execute(INSERT, self._row("é" * 4500))
+    def _wide(self, connection: psycopg.Connection) -> int:
+        return connection.execute(INSERT, self._row("é" * 4500)).rowcount
 
-    def _replica(self, connection: psycopg.Connection) -> None:
+    def _replica(self, connection: psycopg.Connection) -> int:
         connection.execute("SET session_replication_role = replica")
-        connection.execute(INSERT, self._row("no trigger fired"))
+        rows = connection.execute(INSERT, self._row("no trigger fired")).rowcount
         connection.execute("SET session_replication_role = origin")
+        return rows
 
-    def _partition(self, connection: psycopg.Connection) -> None:
+    def _partition(self, connection: psycopg.Connection) -> int:
         part, value, note = self._row()
-        connection.execute(
+        return connection.execute(
             f"INSERT INTO {TABLE}_{part} (part, value, note) VALUES (%s, %s, %s)",
             (part, value, note),
-        )
+        ).rowcount
 
-    def _copy(self, connection: psycopg.Connection) -> None:
+    def _copy(self, connection: psycopg.Connection) -> int:
         rows = self._random.randint(*self._bulk_rows)
         part = self._random.randrange(PARTITIONS)
         with (
@@ -179,3 +194,4 @@ class Writer(threading.Thread):
             line = f"{part}\t1.5\tbulk\n" * 1000
             for _ in range(rows // 1000):
                 copy.write(line)
+        return cursor.rowcount
