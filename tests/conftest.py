@@ -3,6 +3,9 @@
 Each async test is cancelled and fails at an absolute deadline (30 s, or what
 ``@pytest.mark.deadline(seconds)`` says), so a hang is a failure with a traceback that points at the wait.
 Under a virtual clock the limit is a virtual day.
+
+A test of a fault says which with ``@pytest.mark.fault(number)`` and what it measured with `figures`
+(see `tests.faults`). What takes minutes at its full length asks `full_length`.
 """
 
 from __future__ import annotations
@@ -10,17 +13,21 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 
 import pytest
 import trio
 from hypothesis import HealthCheck, settings
 
+from tests.faults import figures as recorded
+from tests.faults.report import test_name
 from tests.pg import Database
 from trio_bridge.demo.postgres import EmbeddedPostgres
 
 DEADLINE_S = 30.0
 VIRTUAL_DEADLINE_S = 86_400.0
+
+_FAILED = pytest.StashKey[bool]()
 
 _numbers = itertools.count(1)
 
@@ -49,11 +56,54 @@ def database(pg: EmbeddedPostgres) -> Iterator[Database]:
     assert not left, f"the test left sessions behind: {left}"
 
 
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """``figures(detection_s=0.02, duplicates=117)``: what this test measured, for ``docs/faults.md``.
+
+    Of a test with parameters the last one's figures stay, unless their names tell them apart.
+    """
+    measured: recorded.Figures = {}
+
+    def note(**numbers: float) -> None:
+        measured.update(numbers)
+
+    yield note
+    failed = request.node.stash.get(_FAILED, False)
+    if measured and not failed and request.config.getoption("--record-figures"):
+        name = test_name(request.node.nodeid)
+        recorded.save({name: recorded.load().get(name, {}) | measured})
+
+
+@pytest.fixture
+def full_length(request: pytest.FixtureRequest) -> bool:
+    """Whether faults last as long as they would in life (``--full-length``), or as short as still proves something."""
+    return bool(request.config.getoption("--full-length"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remembers a failure until the fixtures end."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the fault matrix."""
+    group = parser.getgroup("faults")
+    group.addoption("--record-figures", action="store_true", help="keep what fault tests measure")
+    group.addoption(
+        "--full-length", action="store_true", help="faults last as long as in life: takes minutes"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the marker known: markers are strict."""
+    """Makes the markers known: they are strict."""
     config.addinivalue_line(
         "markers", f"deadline(seconds): limit of an async test, instead of {DEADLINE_S:.0f} s"
     )
+    config.addinivalue_line("markers", "fault(*numbers): the test makes these faults of the matrix happen")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

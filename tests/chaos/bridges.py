@@ -52,7 +52,19 @@ async def running_bridge(settings: Settings) -> AsyncIterator[Service]:
 class BridgeProcess:
     """``python -m trio_bridge run`` with an environment of its own; *owns* the process."""
 
-    def __init__(self, dsn: str, live: LiveServer, directory: Path, **route: str) -> None:
+    def __init__(
+        self, dsn: str, live: LiveServer, directory: Path, *, program: str = "trio_bridge", **route: str
+    ) -> None:
+        """Prepares; nothing runs before `start`.
+
+        Args:
+            dsn: where it reads.
+            live: where it pushes.
+            directory: for its log.
+            program: the module to run; it takes the command line of ``trio_bridge``.
+            route: further settings, as variables without their prefix: ``table="t"``, ``http_listen="127.0.0.1:0"``.
+        """
+        self._program = program
         self._log = directory / "bridge.log"
         self._environment = {
             key: value for key, value in os.environ.items() if not key.startswith("TRIO_BRIDGE_")
@@ -71,12 +83,15 @@ class BridgeProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it; does not wait until it works."""
+    def start(self, *wrapper: str) -> None:
+        """Start it; does not wait until it works.
+
+        Args:
+            wrapper: a command that becomes the bridge, e.g. ``("prlimit", "--nofile=16")``.
+        """
+        command = [*wrapper, sys.executable, "-m", self._program, "run"]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "trio_bridge", "run"], env=self._environment, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """As the kernel would: no time for anything."""
@@ -84,10 +99,19 @@ class BridgeProcess:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP, SIGCONT, SIGTERM, …; does not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def terminate(self, limit_s: float = 30) -> int:
         """SIGTERM; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return await self.wait_exit(limit_s)
+
+    async def wait_exit(self, limit_s: float = 30) -> int:
+        """Until it has ended; returns the exit code."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
         with trio.fail_after(limit_s):
             while self._process.poll() is None:
                 await trio.sleep(0.01)
@@ -104,6 +128,10 @@ class BridgeProcess:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise AssertionError("the process has no VmRSS")
+
+    def open_files(self) -> int:
+        """File descriptors it has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def cpu_s(self) -> float:
         """User and system time so far."""
