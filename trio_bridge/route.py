@@ -35,6 +35,7 @@ from trio_bridge.listener.modes import MAX_PAGES_AHEAD
 from trio_bridge.listener.stage import Line, Lost, Opened, Source, SourceStatus, run_listener
 from trio_bridge.listener.table_source import TableSource
 from trio_bridge.one_failure import one_failure
+from trio_bridge.outside import OUTSIDE, Outside
 from trio_bridge.postgres.conninfo import resolve
 from trio_bridge.postgres.session import LoginRefused
 from trio_bridge.records import Batch, Page
@@ -76,6 +77,7 @@ class Route:
         settings: of the whole program.
         route: this one's.
         log: is bound to the route's name here.
+        outside: what it meets outside of this program.
 
     Attributes:
         name: from the settings.
@@ -91,7 +93,13 @@ class Route:
         created_at: monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, route: RouteSettings, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        route: RouteSettings,
+        log: FilteringBoundLogger,
+        outside: Outside = OUTSIDE,
+    ) -> None:
         self.name = route.name
         self.ledger = Ledger()
         self.status = SourceStatus()
@@ -106,6 +114,7 @@ class Route:
         self._settings = settings
         self._route = route
         self._log = log.bind(route=route.name)
+        self._outside = outside
         self._line: Line | None = None
         self._channels: tuple[trio.MemoryReceiveChannel[Page], trio.MemoryReceiveChannel[Batch]] | None = None
         self._worked = False
@@ -193,6 +202,7 @@ class Route:
                         ledger=self.ledger,
                         vitals=self.vitals,
                         lost=self._lost,
+                        run_source=self._outside.run_source,
                     )
                 )
                 if opened is not None:
@@ -214,7 +224,9 @@ class Route:
                         partial(
                             run_sender,
                             batch_out,
-                            connect=partial(open_push, grafana, opened.mapping.stream),
+                            connect=partial(
+                                open_push, grafana, opened.mapping.stream, dial=self._outside.dial
+                            ),
                             interval_s=grafana.message_interval_ms / 1000,
                             ack_timeout_s=grafana.ack_timeout_s,
                             max_unacked_bytes=grafana.max_unacked_bytes,
@@ -223,6 +235,7 @@ class Route:
                             ledger=self.ledger,
                             vitals=self.vitals,
                             log=self._log,
+                            monotonic=time.monotonic,
                         )
                     )
                     self._connected()
@@ -231,7 +244,14 @@ class Route:
     def _make_source(self, attempts: list[str], line: Line) -> Source:
         postgres, grafana = self._settings.postgres, self._settings.grafana
         if self._route.table is None:
-            return ChannelSource(postgres, self._route, attempts=attempts, line=line, log=self._log)
+            return ChannelSource(
+                postgres,
+                self._route,
+                attempts=attempts,
+                line=line,
+                log=self._log,
+                open_session=self._outside.open_session,
+            )
         return TableSource(
             postgres,
             self._route,
@@ -240,6 +260,7 @@ class Route:
             interval_s=grafana.message_interval_ms / 1000,
             line=line,
             log=self._log,
+            open_session=self._outside.open_session,
         )
 
     def _make_keyframes(self, opened: Opened, encoder: Encoder) -> Keyframes:

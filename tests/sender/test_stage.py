@@ -24,6 +24,7 @@ from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import CredentialsRefused, SinkError
 from trio_bridge.feedback import Feedback
 from trio_bridge.grafana.push import PushConnection, open_push
+from trio_bridge.grafana.stream import dial_tcp
 from trio_bridge.ledger import Ledger
 from trio_bridge.live.auth import new_token
 from trio_bridge.live.server import LiveServer
@@ -462,17 +463,16 @@ async def test_a_message_that_cannot_be_written(nursery):
 
     port = await listen(nursery, handler, receive_buffer_bytes=4096)
 
-    @asynccontextmanager
-    async def connect():
-        async with open_push(
-            GrafanaSettings(url=f"http://127.0.0.1:{port}", token=Secret("x")), "pg"
-        ) as connection:
-            # The kernel would take the whole message otherwise.
-            connection._stream._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            yield connection
+    async def dial(host, port):
+        wire = await dial_tcp(host, port)
+        assert isinstance(wire.stream, trio.SocketStream)
+        # The kernel would take the whole message otherwise.
+        wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return wire
 
     rig = Rig("", "", ack_timeout_s=0.3)
-    rig.connect = connect
+    grafana = GrafanaSettings(url=f"http://127.0.0.1:{port}", token=Secret("x"))
+    rig.connect = partial(open_push, grafana, "pg", dial=dial)
     nursery.start_soon(rig.send, 6, 10_000)
     with pytest.raises(SinkError, match=r"has taken no data for 0\.3 s"):
         await rig.run()

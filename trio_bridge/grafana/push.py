@@ -33,7 +33,7 @@ from trio_bridge.errors import SinkError
 from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import authorization, secret_parts
 from trio_bridge.grafana.refusal import closed_socket, refused_upgrade
-from trio_bridge.grafana.stream import PushStream
+from trio_bridge.grafana.stream import Dial, PushStream, Wire, dial_tcp
 from trio_bridge.grafana.unreachable import no_tls, unreachable
 from trio_bridge.one_failure import one_failure
 from trio_bridge.secret import Secret
@@ -141,6 +141,7 @@ async def open_push(
     stream: str,
     *,
     trust: ssl.SSLContext | None = None,
+    dial: Dial = dial_tcp,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[PushConnection]:
     """A push socket for the Live stream `stream`, open while the block runs.
@@ -149,6 +150,7 @@ async def open_push(
         settings: where Grafana is, the credentials and the deadlines.
         stream: Grafana's stream id.
         trust: whose certificates to accept; None: the system's authorities, read anew.
+        dial: opens the connection below.
         wall_clock: seconds since 1970, for a Retry-After that is a date.
 
     Raises:
@@ -159,7 +161,7 @@ async def open_push(
     address = PushAddress.parse(settings.url, stream)
     credentials = await authorization(settings)
     timeout_s = settings.connect_timeout_s
-    wire = await _connect(address, trust, timeout_s)
+    wire = await _connect(address, trust, dial, timeout_s)
     connection: PushConnection | None = None
     failure: BaseException | None = None
     broken: BaseException | None = None
@@ -202,14 +204,16 @@ async def open_push(
         raise connection.ended(1002, None)
 
 
-async def _connect(address: PushAddress, trust: ssl.SSLContext | None, timeout_s: float) -> PushStream:
-    tcp = await _open_tcp(address, timeout_s)
+async def _connect(
+    address: PushAddress, trust: ssl.SSLContext | None, dial: Dial, timeout_s: float
+) -> PushStream:
+    below = await _open_wire(address, dial, timeout_s)
     if not address.tls:
-        return PushStream(tcp, tcp)
+        return PushStream(below.stream, below.cut)
     # Grafana and most proxies close without TLS' own goodbye, as all of HTTP does.
     context = trust or ssl.create_default_context()
-    stream = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
-    wire = PushStream(stream, tcp)
+    stream = trio.SSLStream(below.stream, context, server_hostname=address.host, https_compatible=True)
+    wire = PushStream(stream, below.cut)
     try:
         await _start_tls(stream, address, timeout_s)
     except BaseException:
@@ -218,22 +222,20 @@ async def _connect(address: PushAddress, trust: ssl.SSLContext | None, timeout_s
     return wire
 
 
-async def _open_tcp(address: PushAddress, timeout_s: float) -> trio.SocketStream:
+async def _open_wire(address: PushAddress, dial: Dial, timeout_s: float) -> Wire:
     failure = SinkError(
         f"{address.peer} took no TCP connection within {timeout_s:g} s (name resolution included): "
         "is grafana.url right, does a firewall drop packets?"
     )
     with trio.move_on_after(timeout_s):
         try:
-            return await trio.open_tcp_stream(address.host, address.port)
+            return await dial(address.host, address.port)
         except OSError as error:
             failure = unreachable(error, address.peer)
     raise failure
 
 
-async def _start_tls(
-    stream: trio.SSLStream[trio.SocketStream], address: PushAddress, timeout_s: float
-) -> None:
+async def _start_tls(stream: trio.SSLStream[trio.abc.Stream], address: PushAddress, timeout_s: float) -> None:
     failure = SinkError(
         f"{address.peer} accepted the connection and did not finish the TLS handshake within {timeout_s:g} s: "
         "is it an https port?"

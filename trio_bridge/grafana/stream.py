@@ -2,15 +2,17 @@
 
 Until the socket is open it keeps what was received, so that a refusal can be named by what was said, and it
 tells at once that the other side has closed, where the library would wait on for an answer. It can cut the
-connection from outside, without waiting. It owns the TCP connection: `abort` (or `aclose`) ends it.
+connection from outside, without waiting. It owns the connection below: `abort` (or `aclose`) ends it.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import trio
@@ -19,8 +21,41 @@ import trio
 ANSWER_LIMIT_BYTES: Final = 65_536
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A connection to Grafana's port, and how to cut it.
+
+    Attributes:
+        stream: its bytes.
+        cut: ends it now, without waiting; what is under way is thrown away. May be called again.
+    """
+
+    stream: trio.abc.Stream
+    cut: Callable[[], None]
+
+
+Dial = Callable[[str, int], Awaitable[Wire]]
+"""Opens a connection to a host and port; raises OSError."""
+
+
+async def dial_tcp(host: str, port: int) -> Wire:
+    """The `Dial` of the program."""
+    tcp = await trio.open_tcp_stream(host, port)
+    return Wire(tcp, partial(_reset, tcp))
+
+
+def _reset(tcp: trio.SocketStream) -> None:
+    """Throw away what waits in the kernel's buffers; the other side sees a reset.
+
+    Grafana would otherwise go on to read, for minutes over a slow line, what will be sent again anyway.
+    """
+    if tcp.socket.fileno() != -1:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        tcp.socket.close()
+
+
 class PushStream(trio.abc.Stream):
-    """Wraps `stream` (TLS or plain), which runs over `tcp`.
+    """Wraps `stream`, TLS or plain, which runs over what `cut` cuts.
 
     Attributes:
         received: what came before `opened` was called.
@@ -28,11 +63,9 @@ class PushStream(trio.abc.Stream):
         on_end: called when that becomes so.
     """
 
-    def __init__(
-        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], tcp: trio.SocketStream
-    ) -> None:
+    def __init__(self, stream: trio.abc.Stream, cut: Callable[[], None]) -> None:
         self._stream = stream
-        self._tcp = tcp
+        self._cut = cut
         self._opening = True
         self.received = bytearray()
         self.ended = False
@@ -80,10 +113,5 @@ class PushStream(trio.abc.Stream):
             self.on_end()
 
     def abort(self) -> None:
-        """Cut the TCP connection: what waits in the kernel's buffers is thrown away, the other side sees a reset.
-
-        Grafana would otherwise go on to read, for minutes over a slow line, what will be sent again anyway.
-        """
-        if self._tcp.socket.fileno() != -1:
-            self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._tcp.socket.close()
+        """Cut the connection below, see `Wire`."""
+        self._cut()

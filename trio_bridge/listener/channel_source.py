@@ -21,7 +21,13 @@ from trio_bridge.decoder.mapping import map_channel
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD, Mode
 from trio_bridge.listener.probe import Probe
-from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, run_session, unless_retrying, wait_leader
+from trio_bridge.listener.source import (
+    HEARTBEATS_TO_DEATH,
+    OpenSession,
+    run_session,
+    unless_retrying,
+    wait_leader,
+)
 from trio_bridge.listener.stage import Closed, Line, Lost, Opened
 from trio_bridge.postgres.delta import PAGE_BYTES, PAGE_ROWS
 from trio_bridge.postgres.session import Session
@@ -40,6 +46,7 @@ class ChannelSource:
         attempts: connection strings in the order to try, from `conninfo.resolve`.
         line: to Trio.
         log: bound to the route.
+        open_session: how a session is opened.
     """
 
     def __init__(
@@ -50,12 +57,14 @@ class ChannelSource:
         attempts: Sequence[str],
         line: Line,
         log: FilteringBoundLogger,
+        open_session: OpenSession = Session.connect,
     ) -> None:
         self._settings = settings
         self._route = route
         self._attempts = attempts
         self._line = line
         self._log = log
+        self._open_session = open_session
         self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
@@ -66,6 +75,7 @@ class ChannelSource:
         run_session(
             self._attempts,
             self._line,
+            open_session=self._open_session,
             timeout_s=self._settings.connect_timeout_s,
             deliver=self._lead,
         )

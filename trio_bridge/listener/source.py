@@ -10,12 +10,12 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.errors import SourceError
-from trio_bridge.handover import Stop
+from trio_bridge.handover import Stop, Wake
 from trio_bridge.listener.stage import Closed, Line
 from trio_bridge.postgres.queries import LEADER_CLASS
 from trio_bridge.postgres.session import Aborted, LoginRefused, Session
@@ -27,8 +27,20 @@ HEARTBEATS_TO_DEATH: Final = 3
 """Heartbeats without an answer after which a connection is given up."""
 
 
+class OpenSession(Protocol):
+    """Opens a session; see `Session.connect`, which is the program's."""
+
+    def __call__(self, conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
+        """A live connection to one host."""
+
+
 def run_session(
-    attempts: Sequence[str], line: Line, *, timeout_s: float, deliver: Callable[[Session], None]
+    attempts: Sequence[str],
+    line: Line,
+    *,
+    open_session: OpenSession,
+    timeout_s: float,
+    deliver: Callable[[Session], None],
 ) -> None:
     """The life of a source's thread: connect, `deliver` until drained or aborted, close, say so.
 
@@ -36,7 +48,7 @@ def run_session(
         BridgeError: what kept it from connecting, or what `deliver` raised.
     """
     try:
-        session = connect(attempts, line, timeout_s=timeout_s)
+        session = connect(attempts, line, open_session=open_session, timeout_s=timeout_s)
         try:
             deliver(session)
         finally:
@@ -55,7 +67,13 @@ def unless_retrying(
     return log.debug if line.status.retrying else say
 
 
-def connect(attempts: Sequence[str], line: Line, *, timeout_s: float) -> Session:
+def connect(
+    attempts: Sequence[str],
+    line: Line,
+    *,
+    open_session: OpenSession = Session.connect,
+    timeout_s: float,
+) -> Session:
     """Connect to the first that lets us in.
 
     Raises:
@@ -66,7 +84,7 @@ def connect(attempts: Sequence[str], line: Line, *, timeout_s: float) -> Session
     failure: SourceError = SourceError("no address to connect to")
     for conninfo in attempts:
         try:
-            return Session.connect(conninfo, line.wake, timeout_s=timeout_s)
+            return open_session(conninfo, line.wake, timeout_s=timeout_s)
         except LoginRefused as error:
             failure = error
         except SourceError as error:

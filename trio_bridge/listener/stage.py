@@ -10,7 +10,7 @@ It never blocks the thread: what waits for the decoder is bounded by the source,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -118,6 +118,16 @@ class Source(Protocol):
         """Deliver until drained or aborted; returns then, raises a `BridgeError` when it cannot go on."""
 
 
+RunSource = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs what blocks to its end, whatever is cancelled meanwhile, beside Trio's loop; raises what it raised."""
+
+
+async def in_a_thread(run: Callable[[], None]) -> None:
+    """The `RunSource` of the program: a thread, which only its own end ends."""
+    # A limiter of its own: sources live as long as their routes and must not use up the shared one.
+    await trio.to_thread.run_sync(run, thread_name="trio_bridge listener", limiter=trio.CapacityLimiter(1))
+
+
 async def run_listener(
     source: Source,
     line: Line,
@@ -126,6 +136,7 @@ async def run_listener(
     ledger: Ledger,
     vitals: Vitals,
     lost: Callable[[Lost], None],
+    run_source: RunSource = in_a_thread,
     task_status: trio.TaskStatus[Opened | None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run `source` and send its pages on.
@@ -139,10 +150,7 @@ async def run_listener(
     ended = trio.Event()
 
     async def run_thread() -> None:
-        # A limiter of its own: sources live as long as their routes and must not use up the shared one.
-        await trio.to_thread.run_sync(
-            source.run, thread_name="trio_bridge listener", limiter=trio.CapacityLimiter(1)
-        )
+        await run_source(source.run)
         ended.set()
 
     try:

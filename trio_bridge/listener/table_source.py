@@ -23,7 +23,13 @@ from trio_bridge.decoder.mapping import Mapping, map_table
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import Act, Demand, Pulse
 from trio_bridge.listener.probe import Probe
-from trio_bridge.listener.source import HEARTBEATS_TO_DEATH, run_session, unless_retrying, wait_leader
+from trio_bridge.listener.source import (
+    HEARTBEATS_TO_DEATH,
+    OpenSession,
+    run_session,
+    unless_retrying,
+    wait_leader,
+)
 from trio_bridge.listener.stage import Closed, Line, Opened
 from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
@@ -51,6 +57,7 @@ class TableSource:
         interval_s: the sender's pace.
         line: to Trio.
         log: bound to the route.
+        open_session: how a session is opened.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class TableSource:
         interval_s: float,
         line: Line,
         log: FilteringBoundLogger,
+        open_session: OpenSession = Session.connect,
     ) -> None:
         self._settings = settings
         self._route = route
@@ -71,6 +79,7 @@ class TableSource:
         self._interval_s = interval_s
         self._line = line
         self._log = log
+        self._open_session = open_session
         self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
         self._opening = partial(unless_retrying, line, log)
 
@@ -79,6 +88,7 @@ class TableSource:
         run_session(
             self._attempts,
             self._line,
+            open_session=self._open_session,
             timeout_s=self._settings.connect_timeout_s,
             deliver=self._deliver,
         )
