@@ -21,6 +21,7 @@ from trio_bridge.config.listen import parse_listen
 from trio_bridge.config.settings import Settings
 from trio_bridge.errors import ConfigError
 from trio_bridge.one_failure import one_failure
+from trio_bridge.outside import OUTSIDE, Outside
 from trio_bridge.route import Route
 from trio_bridge.web.app import serve_status
 
@@ -53,9 +54,15 @@ def main(settings: Settings) -> int:
 async def run_service(
     settings: Settings,
     *,
+    outside: Outside = OUTSIDE,
     task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
 ) -> int:
     """Run all routes until `Service.stop` is set and they are drained, or the time for it is over.
+
+    Args:
+        settings: of the whole program.
+        outside: what its routes meet outside of it.
+        task_status: started at once.
 
     Returns:
         How many rows had been read and were not acknowledged; 0 is a clean end.
@@ -64,7 +71,7 @@ async def run_service(
         ConfigError: a route cannot work until the operator acts.
     """
     log: FilteringBoundLogger = structlog.get_logger()
-    service = Service([Route(settings, route, log) for route in settings.route], trio.Event())
+    service = Service([Route(settings, route, log, outside) for route in settings.route], trio.Event())
     listen = parse_listen(settings.http.listen)
     closing = trio.Event()
     left = 0
