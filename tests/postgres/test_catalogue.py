@@ -37,7 +37,7 @@ def role(database: Database) -> Iterator[str]:
 
 
 def test_cluster(database: Database, pg: EmbeddedPostgres) -> None:
-    """The system identifier is the server's, and prepared transactions are off by default."""
+    """The system identifier and the timeline are the server's, and prepared transactions are off by default."""
     install(database.dsn, DEMO_TABLE, routes=["r"])
     with opened(database.dsn) as session:
         cluster = read_cluster(session, timeout_s=ANSWER_S)
@@ -45,7 +45,7 @@ def test_cluster(database: Database, pg: EmbeddedPostgres) -> None:
         assert connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone() == (
             cluster.system_identifier,
         )
-    assert not cluster.prepares
+    assert (cluster.prepares, cluster.timeline) == (False, 1)
 
 
 def test_not_installed(database: Database) -> None:

@@ -69,6 +69,7 @@ class SourceStatus:
         queue_usage: how full the cluster's notification queue is, 0 to 1; None: not asked yet.
         held_since: since when the oldest transaction that writes is known to be open; None: none is, or not asked.
         relistened: how often our LISTEN was gone and had to be said again.
+        timeline: of the cluster that we last read from, or None; another one means that a standby was promoted.
         retrying: the run before this one failed: what was said at its start is no news.
         flip: set by tests: change the mode as soon as may be.
     """
@@ -84,6 +85,7 @@ class SourceStatus:
     queue_usage: float | None = None
     held_since: float | None = None
     relistened: int = 0
+    timeline: int | None = None
     retrying: bool = False
     flip: bool = False
 

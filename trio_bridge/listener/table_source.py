@@ -31,7 +31,7 @@ from trio_bridge.listener.source import (
     wait_leader,
 )
 from trio_bridge.listener.stage import Closed, Line, Opened
-from trio_bridge.postgres.catalogue import WatchedTable, gate_holder, read_cluster, read_table
+from trio_bridge.postgres.catalogue import Cluster, WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
 from trio_bridge.postgres.delta import DeltaReader
 from trio_bridge.postgres.history import read_history
@@ -96,6 +96,7 @@ class TableSource:
     def _deliver(self, session: Session) -> None:
         patience_s = self._settings.connect_timeout_s
         cluster = read_cluster(session, timeout_s=patience_s)
+        self._note_timeline(cluster)
         watched = read_table(session, self._table, timeout_s=patience_s)
         mapping = map_table(self._route, watched.shape)
         if not wait_leader(session, self._line, self._route.name, timeout_s=self._answer_s, log=self._log):
@@ -130,6 +131,17 @@ class TableSource:
             answer_s=self._answer_s,
             log=self._log,
         ).run()
+
+    def _note_timeline(self, cluster: Cluster) -> None:
+        status = self._line.status
+        if status.timeline not in (None, cluster.timeline):
+            self._log.warning(
+                "timeline_changed",
+                was=status.timeline,
+                now=cluster.timeline,
+                reason="a standby was promoted: what it had not received is gone, though it may have been shown",
+            )
+        status.timeline = cluster.timeline
 
     def _read_history(
         self, session: Session, watched: WatchedTable, mapping: Mapping, position: Position

@@ -24,10 +24,12 @@ class Cluster:
     Attributes:
         system_identifier: of the cluster whose transaction ids we read.
         prepares: whether writers may use ``PREPARE TRANSACTION``, which a NOTIFY would make fail.
+        timeline: grows by one when a standby is promoted.
     """
 
     system_identifier: int
     prepares: bool
+    timeline: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def read_cluster(session: Session, *, timeout_s: float) -> Cluster:
         ConfigError: the bridge is not installed in this database, or in another version.
         SourceError: it is a standby.
     """
-    ((identifier, standby, prepared, installed, writable),) = session.query(
+    ((identifier, standby, prepared, installed, writable, timeline),) = session.query(
         statement("queries/cluster"), timeout_s=timeout_s
     )
     if standby == "t":
@@ -78,7 +80,7 @@ def read_cluster(session: Session, *, timeout_s: float) -> Cluster:
         raise ConfigError(
             "this role may not write trio_bridge.checkpoint: run `trio-bridge install --role` with its name"
         )
-    return Cluster(int(identifier or 0), prepared != "0")
+    return Cluster(int(identifier or 0), prepared != "0", int(timeline or 0))
 
 
 def read_table(session: Session, table: TableName, *, timeout_s: float) -> WatchedTable:

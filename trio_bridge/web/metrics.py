@@ -243,6 +243,12 @@ class RouteCollector(Collector):
             "Times that the session had lost its LISTEN, and it was said again.",
             lambda route: route.status.relistened,
         )
+        yield self._gauge(
+            "postgres_timeline",
+            "Timeline of the cluster that the route last read from; it grows when a standby is promoted. Two at a time "
+            "are two primaries. NaN: not asked yet, or a channel route.",
+            lambda route: _known(route.status.timeline),
+        )
 
     def _grafana(self, now: float) -> Iterator[Metric]:
         yield self._gauge(
