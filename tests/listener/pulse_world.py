@@ -92,7 +92,7 @@ class World:
         self._delta_at = -math.inf
         self._armed_since_delta = False
         self._deltas: deque[tuple[float, bool]] = deque()
-        self._written_at = self.now
+        self._written_at = -math.inf
         self._write_failed = False
         self._refused_at = -math.inf
         self._flip_wanted = False

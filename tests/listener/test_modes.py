@@ -416,10 +416,18 @@ def test_a_checkpoint_a_second_under_load_and_none_when_idle():
     world = World()
     every(world, 0.01, world.insert, until=20.0)
     world.run(20.0)
-    assert 18 <= world.count(Act.CHECKPOINT).total() <= 20
+    assert 18 <= world.count(Act.CHECKPOINT).total() <= 21
     world.run(40.0)
     assert world.count(Act.CHECKPOINT, since=21.1) == {}
     assert world.saved == world.acked == world.pages
+
+
+def test_the_first_acknowledgement_of_a_run_is_checkpointed_at_once():
+    """A run that is cut after a fifth of a second has got on, so that one cut after the other still gets through."""
+    world = World()
+    world.insert()
+    world.run(0.2)
+    assert world.saved == world.acked == world.pages == 1
 
 
 def test_nothing_is_checkpointed_before_it_is_acknowledged():

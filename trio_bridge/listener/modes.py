@@ -41,7 +41,7 @@ GATE_RETRY_S: Final = 5.0
 """Somebody else holds the gate: ask again after this. A guess: it only costs latency."""
 
 CHECKPOINT_INTERVAL_S: Final = 1.0
-"""At most one checkpoint write in this time: a failure repeats about as much."""
+"""At most one checkpoint write in this time, once a run has written its first: a failure repeats about as much."""
 
 MAX_PAGES_AHEAD: Final = 3
 """Pages of a backlog that may be between the listener and the socket. Measured: with 1,000 of them and a failure every
@@ -134,7 +134,9 @@ class Pulse:
         self._last_mark = 0
         self._saved_mark = 0
         self._save_failed = False
-        self._saved_at = now
+        # The first acknowledgement of a run is saved at once: runs that are all cut short would else repeat their first
+        # second for ever.
+        self._saved_at = -math.inf
 
     # What happened.
 
