@@ -32,6 +32,9 @@ CREATE TABLE public.chaos_0 PARTITION OF {TABLE} FOR VALUES IN (0);
 CREATE TABLE public.chaos_1 PARTITION OF {TABLE} FOR VALUES IN (1);
 """
 
+SERVER_GONE = (None, "57P01", "57P02", "57P03")
+"""What a writer is told while the server stops, crashes and starts; without a code: by libpq, not by the server."""
+
 INSERT = f"INSERT INTO {TABLE} (part, value, note) VALUES (%s, %s, %s)"
 
 
@@ -66,7 +69,10 @@ class Writer(threading.Thread):
             try:
                 with psycopg.connect(self._dsn, autocommit=True, application_name="writer") as connection:
                     self._write(connection)
-            except psycopg.OperationalError:
+            except psycopg.OperationalError as error:
+                if error.sqlstate not in SERVER_GONE:
+                    self.failure = error
+                    return
                 # The server was restarted or crashed, which is not the bridge's doing.
                 self.reconnects += 1
                 self._ending.wait(0.05)
