@@ -12,7 +12,7 @@ from typing import Final
 from trio_bridge.grafana.stream import Dial, dial_tcp
 from trio_bridge.listener.source import OpenSession
 from trio_bridge.listener.stage import RunSource, in_a_thread
-from trio_bridge.postgres.session import Session
+from trio_bridge.postgres.direct import open_direct
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Outside:
         dial: a connection to Grafana.
     """
 
-    open_session: OpenSession = Session.connect
+    open_session: OpenSession = open_direct
     run_source: RunSource = in_a_thread
     dial: Dial = dial_tcp
 

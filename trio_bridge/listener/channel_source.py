@@ -30,6 +30,7 @@ from trio_bridge.listener.source import (
 )
 from trio_bridge.listener.stage import Closed, Line, Lost, Opened
 from trio_bridge.postgres.delta import PAGE_BYTES, PAGE_ROWS
+from trio_bridge.postgres.direct import open_direct
 from trio_bridge.postgres.session import Session
 from trio_bridge.records import Page
 
@@ -57,7 +58,7 @@ class ChannelSource:
         attempts: Sequence[str],
         line: Line,
         log: FilteringBoundLogger,
-        open_session: OpenSession = Session.connect,
+        open_session: OpenSession = open_direct,
     ) -> None:
         self._settings = settings
         self._route = route

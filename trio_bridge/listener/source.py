@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop, Wake
 from trio_bridge.listener.stage import Closed, Line
+from trio_bridge.postgres.direct import open_direct
 from trio_bridge.postgres.queries import LEADER_CLASS
 from trio_bridge.postgres.session import Aborted, LoginRefused, Session
 
@@ -28,7 +29,7 @@ HEARTBEATS_TO_DEATH: Final = 3
 
 
 class OpenSession(Protocol):
-    """Opens a session; see `Session.connect`, which is the program's."""
+    """Opens a session; see `open_direct`, which is the program's."""
 
     def __call__(self, conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
         """A live connection to one host."""
@@ -71,7 +72,7 @@ def connect(
     attempts: Sequence[str],
     line: Line,
     *,
-    open_session: OpenSession = Session.connect,
+    open_session: OpenSession = open_direct,
     timeout_s: float,
 ) -> Session:
     """Connect to the first that lets us in.

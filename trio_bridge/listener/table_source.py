@@ -34,6 +34,7 @@ from trio_bridge.listener.stage import Closed, Line, Opened
 from trio_bridge.postgres.catalogue import Cluster, WatchedTable, gate_holder, read_cluster, read_table
 from trio_bridge.postgres.checkpoint import Checkpoint
 from trio_bridge.postgres.delta import DeltaReader
+from trio_bridge.postgres.direct import open_direct
 from trio_bridge.postgres.history import read_history
 from trio_bridge.postgres.position import Position
 from trio_bridge.postgres.queries import GATE_CLASS, compose, without_comments
@@ -70,7 +71,7 @@ class TableSource:
         interval_s: float,
         line: Line,
         log: FilteringBoundLogger,
-        open_session: OpenSession = Session.connect,
+        open_session: OpenSession = open_direct,
     ) -> None:
         self._settings = settings
         self._route = route
@@ -261,6 +262,7 @@ class _Run:
             now = status.answered_at = time.monotonic()
             if now >= self._probe.due_at:
                 self._probe.look(now)
+                pulse.queue_looked_at(now, crowded=self._probe.crowded)
             if pulse.mode_changes != mode_changes:
                 self._log.debug("mode", mode=pulse.mode.value)
                 status.mode = pulse.mode
