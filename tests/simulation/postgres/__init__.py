@@ -21,7 +21,7 @@ Pure and synchronous: no clock, no I/O, no choice of its own. It is compared ste
     .flush()                              the WAL writer: what was committed asynchronously is durable now
     .trigger: bool                        ALTER TABLE … DISABLE TRIGGER
     .checkpoint_refusal: str | None       sqlstate of every checkpoint UPDATE: 25006, 53100, 42501
-    .lock_table(), .unlock_table()        a stranger's ACCESS EXCLUSIVE
+    .lock_table(), .unlock_table(), .table_locked    a stranger's ACCESS EXCLUSIVE
 
 `Backend` is one session of it:
 
@@ -31,6 +31,7 @@ Pure and synchronous: no clock, no I/O, no choice of its own. It is compared ste
     .insert(points, ids=None) -> list[Row]   one statement, autocommit outside begin; raises TableLocked
     .try_gate(shared=False) -> bool, .free_gate(shared=False)     .try_lock(key), .unlock(key)
     .listen(channel) .unlisten() .notify(channel, payload)        forged bells too
+    .draw() -> int                        pg_current_xact_id()
     .replica: bool                        session_replication_role: its inserts fire no trigger
     .end()                                rolls back, frees locks; every method raises BackendEnded afterwards
     .pid, .ended, .in_transaction

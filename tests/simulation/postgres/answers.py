@@ -107,10 +107,7 @@ class Answers:
 
     def gate_take(self, backend: Backend, params: Params) -> Answer:
         self._check_oid(params[0])
-        if not backend.try_gate():
-            return [(None,)]
-        with backend.statement() as transaction:
-            return [row(transaction.top_xid())]
+        return [row(backend.draw() if backend.try_gate() else None)]
 
     def gate_free(self, backend: Backend, _: Params) -> Answer:
         return [row(backend.free_gate())]

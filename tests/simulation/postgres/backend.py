@@ -165,6 +165,11 @@ class Backend:
                 transaction.ring(cluster.bell)
         return rows
 
+    def draw(self) -> int:
+        """``SELECT pg_current_xact_id()``."""
+        with self.statement() as transaction:
+            return transaction.top_xid()
+
     def try_lock(self, key: Key, *, shared: bool = False) -> bool:
         """``pg_try_advisory_lock``."""
         self._alive()

@@ -69,7 +69,6 @@ class Cluster:
         self.timeline = 1
         self.trigger = True
         self.checkpoint_refusal: str | None = None
-        self.table_locked = False
         self.waiting: list[Callable[[], None]] = []
         self.on_take_over: list[Hook] = []
         self.on_write: list[Hook] = []
@@ -85,6 +84,7 @@ class Cluster:
         self._uids = count(1)
         self._given = self._logged = 0
         self._floor = len(self.wal)
+        self._stranger: Backend | None = None
 
     def add_route(self, name: str, *, earliest: bool = False) -> None:
         """Install a route: its first checkpoint is durable, and no failover goes back behind it."""
@@ -140,12 +140,21 @@ class Cluster:
         return self._update(backend, name, advance, self.on_write)
 
     def lock_table(self) -> None:
-        """A stranger's ACCESS EXCLUSIVE: whoever wants the table now waits, or is refused."""
-        self.table_locked = True
+        """A stranger's ACCESS EXCLUSIVE, for which it draws an id: whoever wants the table now waits, or is refused."""
+        self._stranger = self.connect()
+        self._stranger.begin()
+        self._stranger.draw()
+
+    @property
+    def table_locked(self) -> bool:
+        """Whether the stranger is there."""
+        return self._stranger is not None and not self._stranger.ended
 
     def unlock_table(self) -> None:
-        """Those who waited go on."""
-        self.table_locked = False
+        """The stranger is gone, and those who waited go on."""
+        assert self._stranger is not None
+        self._stranger.commit()
+        self._stranger.end()
         waiting, self.waiting = self.waiting, []
         for go_on in waiting:
             go_on()
@@ -247,7 +256,6 @@ class Cluster:
         self.up = False
         self.turns.clear()
         self.waiting.clear()
-        self.table_locked = False
         for backend in list(self.backends):
             backend.vanish("server closed the connection unexpectedly")
         state = self.wal.cut(keep)
