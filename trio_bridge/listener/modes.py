@@ -7,7 +7,7 @@ Two modes, as a network card has them: interrupts when idle, polling under load.
 
     poll ──QUIET, gate taken──▶ arming ──SETTLED──▶ notify
       ▲                           │                   │
-      └───────────BUSY────────────┴───BUSY, SILENT────┘
+      └───────BUSY, CROWDED───────┴─BUSY, SILENT, CROWDED─┘
 
 *Arming* bridges the moment between taking the gate and being able to rely on bells: a transaction that found the gate
 free and commits afterwards is silent, so deltas go on every few milliseconds until every such transaction has ended.
@@ -41,7 +41,12 @@ GATE_RETRY_S: Final = 5.0
 """Somebody else holds the gate: ask again after this. A guess: it only costs latency."""
 
 CHECKPOINT_INTERVAL_S: Final = 1.0
-"""At most one checkpoint write in this time, once a run has written its first: a failure repeats about as much."""
+"""At most one checkpoint write in this time: a failure repeats about as much."""
+
+FIRST_CHECKPOINTS_S: Final = 0.05
+"""The same at the start of a run, after which the time between two is the age of the run at the last: whenever a run
+is cut, about half of what it did is saved. With a whole second from the start, runs that are cut faster would repeat
+the same rows for ever. A guess: a write takes a millisecond."""
 
 MAX_PAGES_AHEAD: Final = 3
 """Pages of a backlog that may be between the listener and the socket. Measured: with 1,000 of them and a failure every
@@ -63,14 +68,17 @@ class Event(Enum):
     SETTLED = auto()
     BUSY = auto()
     SILENT = auto()
+    CROWDED = auto()
 
 
 TRANSITIONS: Final[dict[tuple[Mode, Event], Mode]] = {
     (Mode.POLL, Event.QUIET): Mode.ARMING,
     (Mode.ARMING, Event.SETTLED): Mode.NOTIFY,
     (Mode.ARMING, Event.BUSY): Mode.POLL,
+    (Mode.ARMING, Event.CROWDED): Mode.POLL,
     (Mode.NOTIFY, Event.BUSY): Mode.POLL,
     (Mode.NOTIFY, Event.SILENT): Mode.POLL,
+    (Mode.NOTIFY, Event.CROWDED): Mode.POLL,
 }
 """Every legal change; anything else is a bug and raises KeyError."""
 
@@ -120,6 +128,7 @@ class Pulse:
         self._interval_s = max(interval_s, MIN_GAP_S)
         self._heartbeat_s = heartbeat_s
         self._may_ring = may_ring
+        self._crowded = False
         self._window_s = max(WINDOW_S, 4 * self._interval_s)
         self._since = now
         self._holds_gate = False
@@ -134,8 +143,7 @@ class Pulse:
         self._last_mark = 0
         self._saved_mark = 0
         self._save_failed = False
-        # The first acknowledgement of a run is saved at once: runs that are all cut short would else repeat their first
-        # second for ever.
+        self._began_at = now
         self._saved_at = -math.inf
 
     # What happened.
@@ -205,6 +213,12 @@ class Pulse:
         self._holds_gate = False
         self._statement_at = now
 
+    def queue_looked_at(self, now: float, *, crowded: bool) -> None:
+        """Whether the cluster's notification queue fills up: when it is full, whoever rings fails to commit."""
+        self._crowded = crowded
+        if crowded and self.mode is not Mode.POLL:
+            self._move(Event.CROWDED, now)
+
     def saved(self, now: float, mark: int) -> None:
         """The checkpoint of `mark` is written."""
         self._saved_mark = mark
@@ -235,7 +249,7 @@ class Pulse:
             return self._decide_drain(now, demand)
         if self._holds_gate and self.mode is Mode.POLL:
             return Decision(Act.FREE_GATE)
-        save_at = self._saved_at + CHECKPOINT_INTERVAL_S if demand.acked_mark > self._saved_mark else math.inf
+        save_at = self._may_save_at if demand.acked_mark > self._saved_mark else math.inf
         if now >= save_at:
             return Decision(Act.CHECKPOINT)
         delta_at = max(self._pull_at(demand), self._wanted_at())
@@ -269,13 +283,19 @@ class Pulse:
         if demand.acked_mark > self._saved_mark:
             # The last one at once; the ones before as ever, in case the drain is cut short.
             last = demand.acked_mark == self._last_mark and not self._save_failed
-            save_at = now if last else self._saved_at + CHECKPOINT_INTERVAL_S
+            save_at = now if last else self._may_save_at
         if now >= save_at:
             return Decision(Act.CHECKPOINT)
         heartbeat_at = self._statement_at + self._heartbeat_s
         if now >= heartbeat_at:
             return Decision(Act.HEARTBEAT)
         return Decision(Act.WAIT, min(save_at, heartbeat_at))
+
+    @property
+    def _may_save_at(self) -> float:
+        """From when the next checkpoint may be written; the first one of a run at once."""
+        age_s = self._saved_at - self._began_at
+        return self._saved_at + min(max(age_s, FIRST_CHECKPOINTS_S), CHECKPOINT_INTERVAL_S)
 
     def _pull_at(self, demand: Demand) -> float:
         """From when the sender can use rows."""
@@ -298,7 +318,13 @@ class Pulse:
         return self._delta_at + min(gap_s, self._heartbeat_s)
 
     def _is_quiet(self, now: float) -> bool:
-        if not self._may_ring or self.mode is not Mode.POLL or self._more or now < self._gate_retry_at:
+        if (
+            not self._may_ring
+            or self._crowded
+            or self.mode is not Mode.POLL
+            or self._more
+            or now < self._gate_retry_at
+        ):
             return False
         if now - self._since < self._window_s:
             return False
