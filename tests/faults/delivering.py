@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import trio
+from msgspec import structs
 from psycopg.conninfo import make_conninfo
 
 from tests.chaos.bridges import running_bridge, settings_for
@@ -22,7 +24,7 @@ from tests.chaos.writers import INSERT, SCHEMA, TABLE
 from tests.faults.proxy import FaultProxy
 from tests.waiting import wait_until
 from trio_bridge.config.names import parse_table
-from trio_bridge.config.settings import RouteSettings
+from trio_bridge.config.settings import PostgresSettings, RouteSettings
 from trio_bridge.live.server import LiveServer
 from trio_bridge.postgres.install import install
 from trio_bridge.route import Route
@@ -128,18 +130,27 @@ class Delivering:
 
 
 @asynccontextmanager
-async def delivering(dsn: str, *, via: str | None = None) -> AsyncIterator[Delivering]:
+async def delivering(dsn: str, *, via: str | None = None, **postgres: Any) -> AsyncIterator[Delivering]:
     """An installed table, a Live server and a bridge that is connected to both.
 
     Args:
         dsn: an empty database.
         via: how the bridge gets there; None: as everybody.
+        postgres: further settings of that section.
     """
+    async with starting(dsn, via=via, **postgres) as world:
+        await world.live.wait_connections(1)
+        yield world
+
+
+@asynccontextmanager
+async def starting(dsn: str, *, via: str | None = None, **postgres: Any) -> AsyncIterator[Delivering]:
+    """As `delivering`, but does not wait until rows can flow."""
     await trio.to_thread.run_sync(prepare, dsn)
     sink = Sink()
-    async with (
-        LiveServer(on_message=sink) as live,
-        running_bridge(settings_for(via or dsn, live, ROUTE)) as service,
-    ):
-        await live.wait_connections(1)
-        yield Delivering(dsn, live, sink, service)
+    async with LiveServer(on_message=sink) as live:
+        settings = structs.replace(
+            settings_for(dsn, live, ROUTE), postgres=PostgresSettings(dsn=via or dsn, **postgres)
+        )
+        async with running_bridge(settings) as service:
+            yield Delivering(dsn, live, sink, service)
