@@ -71,6 +71,15 @@ def test_never_more_than_a_message_and_its_publication_may_hold(lacking: int) ->
     assert 0.75 * MAX_WINDOW_BYTES < max(publication, sum(map(len, fitting))) <= MAX_WINDOW_BYTES
 
 
+def test_a_narrow_line_gets_the_newest_rows() -> None:
+    """As many as there is room for, but always one."""
+    window = Window(3)
+    window.add([line(1), line(2), line(3)], ["a", "b", "c"])
+    assert window.lines(0, 2 * len(line(1)) + 2) == [line(2), line(3)]
+    assert window.lines(0, 1) == [line(3)]
+    assert len(window) == 3
+
+
 def test_a_bulk_load_keeps_no_more_than_a_few_windows() -> None:
     """Rows that gather are put in order before they are many."""
     window = Window(10)

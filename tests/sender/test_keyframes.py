@@ -76,6 +76,18 @@ def test_every_two_seconds_while_rows_come_else_every_five() -> None:
     assert frames.due_at() == 102.0 + IDLE_INTERVAL_S
 
 
+def test_a_keyframe_that_left_rows_out_is_followed_when_the_line_takes_more() -> None:
+    """A connection begins with little room: what it shows first is cut, and made good as soon as it has opened."""
+    frames = keyframes()
+    frames.add(batch(b"m v=1 1", b"m v=2 2"))
+    while frames.due_at(9) == -math.inf:
+        assert frames.take(100.0, 9).endswith(b'="",v=2 2')
+    assert frames.due_at(17) == 100.0 + IDLE_INTERVAL_S
+    assert frames.due_at(18) == -math.inf
+    assert frames.take(100.0, 18) == b'm _2="",v=1 1\nm v=2 2'
+    assert frames.due_at(1 << 20) == 100.0 + IDLE_INTERVAL_S
+
+
 def test_a_new_field_sends_a_keyframe_before_its_first_row() -> None:
     """The history goes first, with the new field in its first line, so that the new row is appended to it."""
     frames = keyframes(first_flag=0)

@@ -1,5 +1,6 @@
 """The outbox: nothing lost, nothing early, nothing too large."""
 
+import itertools
 import math
 
 import pytest
@@ -68,6 +69,25 @@ def test_a_full_message_does_not_wait():
     assert outbox.take(5.1) == Message(b"d", 1, 2)
 
 
+def test_a_narrow_line_gets_less_at_a_time():
+    """What has no room in the message stays, and goes next without a pace, as with any full message."""
+    outbox = Outbox(0.1)
+    outbox.add(batch(1, b"aa", b"bb", b"cc"))
+    assert outbox.take(5.0, 5) == Message(b"aa\nbb", 2, None)
+    assert outbox.due_at(5.0, 1) == 5.0
+    assert outbox.due_at(5.0, 2) == pytest.approx(5.1)
+    assert outbox.take(5.1, 2) == Message(b"cc", 1, 1)
+    assert not outbox
+
+
+def test_a_line_goes_however_little_room_there_is():
+    """Nothing waits for ever because it is too large for the line."""
+    outbox = Outbox(0.1)
+    outbox.add(batch(1, b"aaaa", b"b"))
+    assert outbox.due_at(5.0, 1) == 5.0
+    assert outbox.take(5.0, 1) == Message(b"aaaa", 1, None)
+
+
 def test_pace_off_means_at_once():
     """With interval 0 whatever waits may go."""
     outbox = Outbox(0.0)
@@ -87,6 +107,18 @@ def test_a_batch_without_lines_completes_at_once():
     assert outbox.take(5.0) == Message(b"", 0, 2)
     assert outbox.next_at == pytest.approx(5.1)
     assert outbox.due_at(5.0) == math.inf
+
+
+def test_a_mark_that_completes_at_once_takes_no_line_with_it():
+    """Lines behind a batch without lines keep their pace."""
+    outbox = Outbox(0.1)
+    outbox.add(batch(1, b"a"))
+    outbox.take(5.0)
+    outbox.add(batch(2))
+    outbox.add(batch(3, b"b"))
+    assert outbox.take(5.0) == Message(b"", 0, 2)
+    assert outbox.due_at(5.0) == pytest.approx(5.1)
+    assert outbox.take(5.1) == Message(b"b", 1, 3)
 
 
 def test_a_batch_without_lines_completes_with_the_lines_before_it():
@@ -118,11 +150,13 @@ LINES = st.lists(st.binary(min_size=1, max_size=12).map(lambda b: b.replace(b"\n
 @given(
     steps=st.lists(st.tuples(LINES, st.floats(0, 0.3), st.booleans()), max_size=20),
     interval_s=st.sampled_from([0.0, 0.1]),
-    limit=st.integers(12, 40),
+    most=st.integers(12, 40),
+    rooms=st.lists(st.integers(1, 50), min_size=1),
 )
-def test_every_line_once_in_order_and_in_time(steps, interval_s, limit):
+def test_every_line_once_in_order_and_in_time(steps, interval_s, most, rooms):
     """No line is lost, repeated or moved; no message too large; no two early; marks end in order, once, exactly."""
-    outbox = Outbox(interval_s, max_message_bytes=limit)
+    outbox = Outbox(interval_s, max_message_bytes=most)
+    room_of_next = itertools.cycle(rooms)
     now = 100.0
     ends: dict[int, int] = {}
     added: list[bytes] = []
@@ -132,16 +166,17 @@ def test_every_line_once_in_order_and_in_time(steps, interval_s, limit):
 
     def take_due():
         nonlocal previous_at
-        while outbox.due_at(now) <= now:
+        while outbox.due_at(now, room := next(room_of_next)) <= now:
             first_waiting = len(sent)
-            message = outbox.take(now)
-            assert len(message.data) <= limit
+            message = outbox.take(now, room)
+            limit = min(most, room)
             lines = message.data.split(b"\n") if message.data else []
+            assert len(message.data) <= limit or len(lines) == 1
             assert message.rows == len(lines)
             sent.extend(lines)
             if lines:
                 follower = added[len(sent)] if len(sent) < len(added) else None
-                full = follower is not None and len(message.data) + 1 + len(follower) > limit
+                full = len(message.data) + (0 if follower is None else 1 + len(follower)) > limit
                 assert full or now >= previous_at + interval_s
                 previous_at = now
                 assert sent[first_waiting:] == added[first_waiting : len(sent)]
@@ -163,7 +198,7 @@ def test_every_line_once_in_order_and_in_time(steps, interval_s, limit):
             take_due()
     now += 1.0
     take_due()
-    while outbox.due_at(now) < math.inf:
+    while outbox:
         now = outbox.due_at(now)
         take_due()
     assert sent == added

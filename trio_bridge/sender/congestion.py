@@ -1,24 +1,25 @@
-"""How many bytes may be unacknowledged: as many as the line carries in a second or two, up to a cap.
+"""How many bytes may be unacknowledged: what the line has shown to carry in two seconds, up to a cap.
 
 Over a slow line everything written waits in front of the next ping and of our pongs, and Grafana cuts who
-sends no pong for 27.8 s; so a window that is right for a fast line would end every connection over a slow
-one, for ever. It starts with one full message, doubles while pings are answered promptly, and halves when
-they are not. At its least size it still lets one message through at a time, so a line must carry about 64 KiB
-within the deadline of a ping (measured with 10 s: 10 kB/s holds, 8 kB/s is cut).
+sends no pong for 27.8 s; so a window, or a single message, that is right for a fast line would end every
+connection over a slow one, for ever. A connection therefore begins with little, and each answer shows what the
+line carries: so many bytes in so many seconds. On a local network three answers open the whole window; over
+1 kB/s it stays at its least, which such a line carries well within the deadline of a ping (measured: 1 kB/s
+holds with the default of 10 s). A single line that needs longer than that is beyond help.
 
-Pure: told how long answers took, asked for a number.
+Pure: told how long answers took, asked for numbers.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from trio_bridge.sender.pace import MAX_MESSAGE_BYTES
-
 # Guesses. Well above a round trip on a line that is merely long, well below a ping's deadline (10 s).
 SLOW_S: Final = 2.0
-PROMPT_S: Final = 1.0
 LEAST_BYTES: Final = 4_096
+
+# Guess. A line may take a burst at once and the rest slowly: what one answer shows is believed only so far.
+GROWTH: Final = 4
 
 
 class CongestionWindow:
@@ -31,11 +32,20 @@ class CongestionWindow:
     def __init__(self, max_bytes: int) -> None:
         """Never above `max_bytes`."""
         self._max_bytes = max_bytes
-        self.bytes = min(max_bytes, MAX_MESSAGE_BYTES)
+        self.bytes = min(max_bytes, LEAST_BYTES)
 
-    def answered_after(self, took_s: float) -> None:
-        """A ping was answered `took_s` seconds after it was asked."""
-        if took_s > SLOW_S:
-            self.bytes = min(self._max_bytes, max(LEAST_BYTES, self.bytes // 2))
-        elif took_s < PROMPT_S:
-            self.bytes = min(self._max_bytes, self.bytes * 2)
+    def room(self, unacknowledged_bytes: int) -> int:
+        """How large the next message may be: what the window leaves, at least half of it; 0: none may go now."""
+        if unacknowledged_bytes >= self.bytes:
+            return 0
+        # Without the half, a window that is nearly full would be filled up with crumbs. At most one and a half
+        # windows are ever under way.
+        return max(1, self.bytes // 2, self.bytes - unacknowledged_bytes)
+
+    def answered(self, sent_bytes: int, took_s: float) -> None:
+        """A ping behind `sent_bytes` that were not acknowledged was answered after `took_s` seconds."""
+        shown = sent_bytes * SLOW_S / max(took_s, 1e-6)
+        if took_s <= SLOW_S:
+            # Few bytes and a prompt answer say nothing against the line.
+            shown = max(shown, self.bytes)
+        self.bytes = min(self._max_bytes, max(LEAST_BYTES, int(min(shown, GROWTH * self.bytes))))

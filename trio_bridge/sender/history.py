@@ -47,6 +47,10 @@ class Window:
     def __bool__(self) -> bool:
         return bool(self._rows or self._gathered)
 
+    def __len__(self) -> int:
+        self._put_in_order()
+        return len(self._rows)
+
     def add(self, lines: Sequence[bytes], keys: Sequence[str]) -> None:
         """Take in `lines`.
 
@@ -61,11 +65,12 @@ class Window:
         if self.gathered >= UNORDERED_WINDOWS * self._max_rows:
             self._put_in_order()
 
-    def lines(self, lacking: int) -> list[bytes]:
-        """The rows that fit a message, oldest first; if not all fit, the newest.
+    def lines(self, lacking: int, room: int = MAX_WINDOW_BYTES) -> list[bytes]:
+        """The rows that fit a message, oldest first; if not all fit, the newest, but at least one.
 
         Args:
             lacking: how many of the frame's fields a row lacks.
+            room: bytes of the message at most.
         """
         self._put_in_order()
         fitting: list[bytes] = []
@@ -76,7 +81,7 @@ class Window:
             # only: a row of several fields counts for somewhat more than it is.
             values = len(line) - line.index(b"=") - TIME_BYTES
             publication += ROW_BYTES + NULL_BYTES * lacking + values
-            if max(message, publication) > self._max_bytes:
+            if fitting and (message > min(room, self._max_bytes) or publication > self._max_bytes):
                 break
             fitting.append(line)
         fitting.reverse()

@@ -6,6 +6,9 @@ the flag of the latest keyframe that was sent, or they would wipe the history th
 message also carries every field, so that order and types are the same in all: for routes whose lines are sparse
 (series) it is filled up with nulls, which the line's own fields override, because the last of two equal names wins.
 
+A line that is slow, or not known yet, takes small messages only (`trio_bridge.sender.congestion`): a keyframe then
+shows as many of the last rows as fit, and as soon as much more would fit the next one follows.
+
 Pure: told what is sent and what time it is. A keyframe acknowledges nothing and delivers nothing new: it may only be
 taken while no row that is in the window waits to be sent.
 """
@@ -16,7 +19,7 @@ import math
 from typing import Final
 
 from trio_bridge.records import Batch
-from trio_bridge.sender.history import Window
+from trio_bridge.sender.history import MAX_WINDOW_BYTES, Window
 
 FLAGS: Final = 10
 """Names that rotate: a browser may miss nine keyframes and still sees the next one as another."""
@@ -27,6 +30,10 @@ IDLE_INTERVAL_S: Final = 5.0
 OPENING_KEYFRAMES: Final = 2
 """At the start of a connection: the first flag may happen to be the one that a browser has seen last, the second then
 differs from it."""
+
+MUCH_MORE: Final = 2
+"""Times as much room as the last keyframe had, which left rows out: worth another at once. A connection on a local
+network begins with three of them within some milliseconds, which no browser draws."""
 
 
 class Keyframes:
@@ -52,6 +59,8 @@ class Keyframes:
         self._fields_changed = False
         self._rows_since = False
         self._taken_at = -math.inf
+        # What the latest keyframe was allowed, if that left rows out.
+        self._cut_at = math.inf
 
     def prepare(self, batch: Batch) -> None:
         """`batch` comes next: if it brings new fields, a keyframe has to go before it, and carries them first."""
@@ -70,16 +79,25 @@ class Keyframes:
             self._window.add(batch.lines, batch.keys)
             self._rows_since = True
 
-    def due_at(self) -> float:
-        """When the next keyframe may go, on the clock of `take`; ``math.inf``: there is nothing to show."""
+    def due_at(self, room: int = MAX_WINDOW_BYTES) -> float:
+        """When the next keyframe may go, on the clock of `take`; ``math.inf``: there is nothing to show.
+
+        Args:
+            room: of `take`.
+        """
         if not self._window:
             return math.inf
-        if self._openings or self._fields_changed:
+        if self._openings or self._fields_changed or min(room, MAX_WINDOW_BYTES) >= MUCH_MORE * self._cut_at:
             return -math.inf
         return self._taken_at + (self._interval_s if self._rows_since else IDLE_INTERVAL_S)
 
-    def take(self, now: float) -> bytes:
-        """The keyframe; only to be called while `due_at` is finite. From here on messages carry its flag."""
+    def take(self, now: float, room: int = MAX_WINDOW_BYTES) -> bytes:
+        """The keyframe; only to be called while `due_at` is finite. From here on messages carry its flag.
+
+        Args:
+            now: the time.
+            room: bytes that its rows may take.
+        """
         assert self._window is not None
         self._flag = b'_%d="",' % self._next_flag
         self._next_flag = (self._next_flag + 1) % FLAGS
@@ -88,7 +106,9 @@ class Keyframes:
         self._defaults = self._next_defaults
         self._taken_at = now
         lacking = max(0, self._defaults.count(b'="') - 1)
-        return self.decorated(b"\n".join(self._window.lines(lacking)))
+        lines = self._window.lines(lacking, room)
+        self._cut_at = min(room, MAX_WINDOW_BYTES) if len(lines) < len(self._window) else math.inf
+        return self.decorated(b"\n".join(lines))
 
     def decorated(self, data: bytes) -> bytes:
         """`data`, lines of this route, with what the first line of every message carries."""

@@ -2,7 +2,7 @@
 
 Messages, not rows, cost the browser that draws them, so lines that come close together travel together: a
 message goes at once if `interval_s` have passed since the last one, or as soon as it is full; else its lines
-wait.
+wait. How much fits is said when it goes, because a slow line takes less (`trio_bridge.sender.congestion`).
 
 Pure: the time is an argument, nothing is awaited, nothing is owned. Lines leave in the order in which they
 came, each in exactly one message, never cut. A mark leaves with the message that carries the last of its lines.
@@ -45,6 +45,20 @@ class Message:
     rung_at: float | None = None
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A batch of which something waits.
+
+    Attributes:
+        ends: ``ends[n]`` is the size of the first n lines, with one newline each.
+        taken: how many lines have left.
+    """
+
+    batch: Batch
+    ends: list[int]
+    taken: int = 0
+
+
 class Outbox:
     """Lines that wait for their message.
 
@@ -56,16 +70,14 @@ class Outbox:
     def __init__(self, interval_s: float, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         """An empty outbox; `interval_s` 0 switches the pace off."""
         self._interval_s = interval_s
-        # Sizes are counted with a newline after every line; a message has none after its last.
-        self._room = max_message_bytes + 1
-        self._full: deque[Message] = deque()
-        self._open: list[bytes] = []
-        self._open_size = 0
-        self._open_rows = 0
-        self._open_mark: int | None = None
-        self._open_rung_at: float | None = None
+        self._max_message_bytes = max_message_bytes
+        self._waiting: deque[_Waiting] = deque()
         self.next_at = -math.inf
         self.waiting_bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything waits, be it only a mark."""
+        return bool(self._waiting)
 
     def add(self, batch: Batch) -> None:
         """Put the lines of `batch` behind those that wait.
@@ -73,50 +85,60 @@ class Outbox:
         Raises:
             ValueError: a line is longer than a message may be; the encoder must not have made it.
         """
-        lines = batch.lines
-        # The loop over the lines stays in C: a batch of 1,000 costs 0.1 µs a line, joining included
-        # (measured).
-        ends = [0, *accumulate(map((1).__add__, map(len, lines)))]
+        # The loops over the lines stay in C: a batch of 1,000 costs 0.1 µs a line, joining included (measured).
+        sizes = list(map(len, batch.lines))
+        longest = max(sizes, default=0)
+        if longest > self._max_message_bytes:
+            raise ValueError(f"a line of {longest} bytes is longer than a message")
+        ends = [0, *accumulate(map((1).__add__, sizes))]
+        self._waiting.append(_Waiting(batch, ends))
         self.waiting_bytes += ends[-1]
-        start = 0
-        while start < len(lines):
-            stop = bisect_right(ends, ends[start] + self._room - self._open_size) - 1
-            if stop == start:
-                if not self._open:
-                    raise ValueError(f"a line of {len(lines[start])} bytes is longer than a message")
-                self._seal()
-                continue
-            if self._open_rung_at is None:
-                self._open_rung_at = batch.rung_at
-            self._open.append(b"\n".join(lines[start:stop]))
-            self._open_size += ends[stop] - ends[start]
-            self._open_rows += stop - start
-            start = stop
-        self._open_mark = batch.mark
 
-    def due_at(self, now: float) -> float:
-        """When the next message may go: `now` (at once), later, or ``math.inf`` if nothing waits."""
-        if self._full or (self._open_mark is not None and not self._open):
+    def due_at(self, now: float, room: int = MAX_MESSAGE_BYTES) -> float:
+        """When the next message of at most `room` bytes may go: `now` (at once), later, ``math.inf``: none waits."""
+        if not self._waiting:
+            return math.inf
+        if not self._waiting[0].batch.lines or self.waiting_bytes > self._fitting(room):
             return now
-        return max(now, self.next_at) if self._open else math.inf
+        return max(now, self.next_at)
 
-    def take(self, now: float) -> Message:
-        """The next message, due or not; only to be called while something waits (`due_at` is finite)."""
-        if not self._full:
-            self._seal()
-        message = self._full.popleft()
-        if message.data:
-            self.waiting_bytes -= len(message.data) + 1
+    def take(self, now: float, room: int = MAX_MESSAGE_BYTES) -> Message:
+        """The next message, due or not; only to be called while something waits (`due_at` is finite).
+
+        Args:
+            now: the time.
+            room: its size at most, bytes; a single line may be larger.
+        """
+        fitting = self._fitting(room)
+        parts: list[bytes] = []
+        size = rows = 0
+        mark: int | None = None
+        rung_at: float | None = None
+        while self._waiting:
+            waiting = self._waiting[0]
+            batch, ends, start = waiting.batch, waiting.ends, waiting.taken
+            if batch.lines:
+                if mark is not None and not parts:
+                    # Marks without lines have no pace; these lines have.
+                    break
+                stop = bisect_right(ends, ends[start] + fitting - size) - 1
+                if not parts:
+                    stop = max(stop, start + 1)
+                if stop > start:
+                    parts.append(b"\n".join(batch.lines[start:stop]))
+                    size += ends[stop] - ends[start]
+                    rows += stop - start
+                    rung_at = batch.rung_at if rung_at is None else rung_at
+                    waiting.taken = stop
+                if stop < len(batch.lines):
+                    break
+            mark = batch.mark
+            self._waiting.popleft()
+        if parts:
+            self.waiting_bytes -= size
             self.next_at = now + self._interval_s
-        return message
+        return Message(b"\n".join(parts), rows, mark, rung_at)
 
-    def _seal(self) -> None:
-        """What is open is a message from now on."""
-        self._full.append(
-            Message(b"\n".join(self._open), self._open_rows, self._open_mark, self._open_rung_at)
-        )
-        self._open = []
-        self._open_size = 0
-        self._open_rows = 0
-        self._open_mark = None
-        self._open_rung_at = None
+    def _fitting(self, room: int) -> int:
+        """What fits a message of `room` bytes, counted with a newline after every line: it has none after its last."""
+        return min(self._max_message_bytes, room) + 1

@@ -166,7 +166,7 @@ class _Sender:
         async for batch in batches:
             self._keyframes.prepare(batch)
             # A keyframe goes between two messages while no row waits, so one that is due holds the next batch back.
-            while self._keyframes.due_at() <= trio.current_time():
+            while self._keyframes.due_at(self._room()) <= trio.current_time():
                 self._pump_wakes.unpark_all()
                 await self._room_in_outbox.park()
             self._keyframes.add(batch)
@@ -184,14 +184,15 @@ class _Sender:
         """Write each message when it may go; return when the channel has ended and all is acknowledged."""
         while True:
             now = trio.current_time()
-            due_at = self._outbox.due_at(now)
+            room = self._room()
+            due_at = self._outbox.due_at(now, room)
             if self._ended and due_at == math.inf and self._in_flight.settled:
                 return
-            keyframe_at = self._keyframes.due_at() if due_at == math.inf and not self._ended else math.inf
-            if self._in_flight.unacknowledged_bytes >= self._congestion.bytes:
+            keyframe_at = self._keyframes.due_at(room) if due_at == math.inf and not self._ended else math.inf
+            if not room:
                 due_at = keyframe_at = math.inf
             if due_at <= now or (self._ended and due_at < math.inf):
-                message = self._outbox.take(now)
+                message = self._outbox.take(now, room)
                 if message.data:
                     newest_ns = _time_of_last_line(message.data)
                     message = replace(message, data=self._keyframes.decorated(message.data))
@@ -200,7 +201,7 @@ class _Sender:
                 else:
                     await self._write(message)
             elif keyframe_at <= now:
-                await self._write(Message(self._keyframes.take(now), rows=0, completed_mark=None))
+                await self._write(Message(self._keyframes.take(now, room), rows=0, completed_mark=None))
                 self._ledger.keyframe()
             else:
                 with trio.move_on_at(min(due_at, keyframe_at)):
@@ -240,9 +241,10 @@ class _Sender:
             await self._ping()
 
     async def _ping(self) -> None:
+        before_it = self._in_flight.unacknowledged_bytes
         ping = self._in_flight.ping(trio.current_time())
         await self._connection.ping(ping.payload)
-        self._congestion.answered_after(trio.current_time() - ping.asked_at)
+        self._congestion.answered(before_it, trio.current_time() - ping.asked_at)
         self._acknowledge(ping)
 
     def _acknowledge(self, ping: Ping) -> None:
@@ -258,6 +260,8 @@ class _Sender:
             self._feedback.acknowledged(proven.mark)
         self._tell_listener()
         self._pump_wakes.unpark_all()
+        # A keyframe for which the window was large enough may not be due in a smaller one.
+        self._room_in_outbox.unpark_all()
 
     async def _watch(self, nursery: trio.Nursery) -> None:
         """Fail if a ping stays unanswered."""
@@ -300,13 +304,13 @@ class _Sender:
                     "grafana_sent_a_message", peer=self._connection.peer, detail="ignored, as all more"
                 )
 
+    def _room(self) -> int:
+        """Bytes that the next message may have; 0: none may go."""
+        return self._congestion.room(self._in_flight.unacknowledged_bytes)
+
     def _tell_listener(self) -> None:
         """Say from when a message could take what a delta would find now."""
-        busy = (
-            self._ended
-            or self._outbox.due_at(0.0) < math.inf
-            or self._in_flight.unacknowledged_bytes >= self._congestion.bytes
-        )
+        busy = self._ended or bool(self._outbox) or not self._room()
         free_at = math.inf if busy else max(self._outbox.next_at, self._connected_at) + self._clock_offset_s
         self._feedback.can_take_from(free_at)
 
