@@ -19,7 +19,7 @@ from trio_bridge.postgres import delta as delta_module
 from trio_bridge.postgres.install import install
 
 SEEDS = 48
-STEPS = 70
+STEPS = 100
 PAGE_ROWS = 4
 """So that a delta has several pages."""
 

@@ -11,17 +11,25 @@ WRITERS = 3
 READERS = 2
 
 _SENSORS = (None, "a", 'q"uo\\te', "é\n\t\x01☃", "")
-_READS = ("page",) * 8 + (
-    "take_gate",
-    "take_gate",
-    "free_gate",
-    "free_gate",
-    "holder",
-    "listen",
-    "listen",
-    "unlisten",
-)
-_RARE = ("leader", "take_over", "write", "write", "write", "probe", "next_xid", "history", "reopen", "look")
+_READS = {
+    "page": 60,
+    "take_gate": 8,
+    "free_gate": 5,
+    "holder": 3,
+    "listen": 8,
+    "unlisten": 2,
+    "leader": 2,
+    "take_over": 4,
+    "write": 10,
+    "probe": 2,
+    "next_xid": 1,
+    "history": 3,
+    "look": 1,
+    "reopen": 2,
+}
+_OPEN = {"insert": 12, "notify": 2, "gate": 2, "draw": 1, "savepoint": 5, "commit": 4, "rollback": 1}
+_INSIDE = {"rollback_to": 3, "release": 3}
+_CLOSED = {"insert": 3, "notify": 1, "gate": 2, "begin": 8}
 
 
 class Step(NamedTuple):
@@ -50,14 +58,8 @@ class _Writer:
         return self._touched
 
     def step(self) -> Step:
-        acts = ["insert", "insert", "insert", "notify", "gate"]
-        if self._open:
-            acts += ["savepoint", "savepoint", "commit", "commit", "rollback", "draw"]
-            if self._savepoints:
-                acts += ["rollback_to", "release"]
-        else:
-            acts += ["begin", "begin"]
-        act = self._choice.choice(acts)
+        acts = (_OPEN | _INSIDE if self._savepoints else _OPEN) if self._open else _CLOSED
+        act = _weighted(self._choice, acts)
         argument = getattr(self, f"_{act}", lambda: None)()
         return Step("writer", self._number, act, argument)
 
@@ -66,7 +68,7 @@ class _Writer:
 
     def _insert(self) -> tuple[list[Point], list[int] | None]:
         self._touched = self._open
-        count = self._choice.choice([0, 1, 1, 2, 3, 7])
+        count = self._choice.choice([0, 1, 1, 2, 3, 9])
         points = [self._point() for _ in range(count)]
         ids = [next(self._ids) for _ in points] if self._choice.random() < 0.3 else None
         return points, ids
@@ -112,7 +114,7 @@ def history(seed: int, length: int) -> list[Step]:
     """The history of a seed."""
     choice = random.Random(seed)
     writers = [_Writer(number, choice) for number in range(WRITERS)]
-    busy = choice.choice([0.2, 0.5, 0.8])
+    busy = choice.choice([0.4, 0.6, 0.8])
     steps: list[Step] = []
     while len(steps) < length:
         if choice.random() < busy:
@@ -120,6 +122,9 @@ def history(seed: int, length: int) -> list[Step]:
         elif choice.random() < 0.02 and not any(writer.touched for writer in writers):
             steps.append(Step("stranger", 0, choice.choice(["trigger", "lock"]), choice.randrange(READERS)))
         else:
-            acts = _READS if choice.random() < 0.75 else _RARE
-            steps.append(Step("reader", choice.randrange(READERS), choice.choice(acts)))
+            steps.append(Step("reader", choice.randrange(READERS), _weighted(choice, _READS)))
     return steps
+
+
+def _weighted(choice: random.Random, acts: dict[str, int]) -> str:
+    return choice.choices(list(acts), list(acts.values()))[0]
