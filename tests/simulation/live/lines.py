@@ -115,7 +115,8 @@ class Reader:
             # The line's pattern is made of the field's.
             assert field is not None
             # Of two equal names the last counts.
-            values[_ESCAPED_IN_NAME.sub(r"\1", field[1])] = field[2]
+            name, written = field.groups()
+            values[_ESCAPED_IN_NAME.sub(r"\1", name) if "\\" in name else name] = written
             position = field.end()
         time_ns = int(match[4])
         if time_ns not in _INT64:
@@ -151,7 +152,8 @@ def _value(written: str) -> tuple[str, float | str | None]:
     if written == '"NaN"':
         return "number", None
     if written[0] == '"':
-        return "text", _ESCAPED_IN_STRING.sub(r"\1", written[1:-1])
+        text = written[1:-1]
+        return "text", _ESCAPED_IN_STRING.sub(r"\1", text) if "\\" in text else text
     if written[0] in "tTfF":
         return "boolean", float(written[0] in "tT")
     if written[-1] == "i":

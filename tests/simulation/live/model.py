@@ -253,12 +253,16 @@ class LiveModel:
                 await self._calmed.park()
 
     async def _receive(self, peer: Peer) -> list[Came]:
+        came = await peer.receive(self._most_at_once)
+        if trio.current_time() < self._slow_until:
+            with trio.move_on_after(1.0 / _SLOW_READS_PER_S):
+                await self._calmed.park()
+        return came
+
+    def _most_at_once(self) -> int:
         if trio.current_time() >= self._slow_until:
-            return await peer.receive(_READ_BYTES)
-        most = max(1, int(self._rate / _SLOW_READS_PER_S))
-        with trio.move_on_after(most / self._rate):
-            await self._calmed.park()
-        return await peer.receive(most)
+            return _READ_BYTES
+        return max(1, int(self._rate / _SLOW_READS_PER_S))
 
     async def _take(self, socket: _Open, came: Came) -> None:
         if came.kind is Opcode.PONG:

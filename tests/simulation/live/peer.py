@@ -9,6 +9,7 @@ up a pong that it cannot write. Owns its end.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
@@ -54,7 +55,7 @@ class Peer:
         """Answer the handshake; what came behind it, or None if none came."""
         protocol = self._protocol
         while not self.closed and protocol.state is State.CONNECTING:
-            await self._read(65_536)
+            await self._read(lambda: 65_536)
             events = protocol.events_received()
             if events and isinstance(events[0], Request):
                 protocol.send_response(protocol.accept(events[0]))
@@ -77,9 +78,12 @@ class Peer:
         self._end.say(answer)
         self.cut()
 
-    async def receive(self, max_bytes: int) -> list[Came]:
-        """What comes next, in its order; empty if no frame is whole yet or the connection is at its end."""
-        await self._read(max_bytes)
+    async def receive(self, most: Callable[[], int]) -> list[Came]:
+        """What comes next, in its order; empty if no frame is whole yet or the connection is at its end.
+
+        `most` bytes are read; asked when there are some.
+        """
+        await self._read(most)
         return self._sorted(self._protocol.events_received())
 
     def pong(self, payload: bytes, delay_s: float = 0.0) -> None:
@@ -112,9 +116,9 @@ class Peer:
         self.closed = self.is_cut = True
         self._end.close_now(reset=reset)
 
-    async def _read(self, max_bytes: int) -> None:
+    async def _read(self, most: Callable[[], int]) -> None:
         try:
-            data = await self._end.receive_some(max_bytes)
+            data = await self._end.receive_at_most(most)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if data:

@@ -56,7 +56,7 @@ class _Pipe:
                 return
             await self._changed.park()
 
-    async def receive(self, max_bytes: int) -> bytes:
+    async def receive(self, most: Callable[[], int]) -> bytes:
         await trio.lowlevel.checkpoint()
         while True:
             if self.reader_gone:
@@ -73,7 +73,7 @@ class _Pipe:
             elif not piece:
                 return b""
             else:
-                return self._take(max_bytes)
+                return self._take(most())
 
     def _take(self, max_bytes: int) -> bytes:
         now = trio.current_time()
@@ -128,7 +128,11 @@ class End(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
-        return await self._incoming.receive(max_bytes or 65_536)
+        return await self._incoming.receive(lambda: max_bytes or 65_536)
+
+    async def receive_at_most(self, most: Callable[[], int]) -> bytes:
+        """The same; `most` is asked when there is something."""
+        return await self._incoming.receive(most)
 
     async def send_eof(self) -> None:
         """See `trio.abc.HalfCloseableStream`."""
