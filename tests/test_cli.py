@@ -17,7 +17,7 @@ from trio_bridge.errors import ConfigError, SourceError
 
 SETTINGS = {
     "TRIO_BRIDGE_POSTGRES_DSN": "host=db password=s3cr3t",
-    "TRIO_BRIDGE_GRAFANA_URL": "http://grafana",
+    "TRIO_BRIDGE_GRAFANA_URL": "https://grafana",
     "TRIO_BRIDGE_GRAFANA_TOKEN": "s3cr3t",
     "TRIO_BRIDGE_TABLE": "t",
 }
@@ -256,7 +256,7 @@ def test_install_needs_a_table_and_a_safe_dsn(cli):
 
 def test_demo_of_a_real_grafana_needs_its_token(cli):
     """The demo's options are checked as the configuration's are."""
-    result = cli("demo", "--grafana", "http://grafana", env={"TRIO_BRIDGE_TABLE": "t"})
+    result = cli("demo", "--grafana", "https://grafana", env={"TRIO_BRIDGE_TABLE": "t"})
     assert result.exit_code == 2
     assert result.stderr.startswith("trio-bridge: grafana: no credentials")
     assert "no Grafana" in cli("demo", "--token-file", "x").stderr

@@ -375,10 +375,16 @@ def token(
     """
     import trio
 
-    from trio_bridge.config.settings import GrafanaSettings
+    from trio_bridge.config.load import load_grafana
     from trio_bridge.grafana.service_account import renew_token
 
-    admin = GrafanaSettings(url=url, username=admin_user, password_file=Path(admin_password_file))
+    # The configured credentials are the bridge's, not the admin's; how Grafana is reached is the same for both.
+    environ = {name: text for name, text in os.environ.items() if name.startswith(_GRAFANA_VARIABLES)}
+    for other in ("TOKEN", "TOKEN_FILE"):
+        environ.pop(_GRAFANA_VARIABLES + other, None)
+    said = {"URL": url, "USERNAME": admin_user, "PASSWORD_FILE": admin_password_file}
+    environ |= {_GRAFANA_VARIABLES + name: text for name, text in said.items()}
+    admin = load_grafana(file=None, environ=environ, flags={})
     done = trio.run(partial(renew_token, admin, name, out, keep_old=keep_old))
     account = f'service account "{name}" (id {done.account})'
     click.echo(

@@ -5,7 +5,7 @@ import traceback
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from trio_bridge.config.dsn import with_password, without_password
+from trio_bridge.config.dsn import verified, with_password, without_password
 from trio_bridge.config.settings import PostgresSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
@@ -46,3 +46,40 @@ def test_puts_the_password_back_for_libpq(tmp_path):
         file.write_text(f"{password}\n")
         postgres = PostgresSettings(dsn=dsn, password_file=file)
         assert conninfo_to_dict(with_password(postgres))["password"] == password
+
+
+@pytest.mark.parametrize(
+    ("dsn", "environ"),
+    [
+        ("", {}),
+        ("host=localhost", {}),
+        ("host=/run/postgresql", {}),
+        ("postgresql://u@127.0.0.1,[::1]/db", {}),
+        ("host=db hostaddr=127.0.0.1", {}),
+        ("host=db sslmode=disable", {}),
+        ("host=db", {"PGSSLMODE": "require"}),
+        ("service=metrics", {}),
+    ],
+)
+def test_a_dsn_that_stays_here_or_speaks_for_itself_is_left_alone(dsn, environ):
+    """On this machine nobody listens in, and what the operator says of TLS holds."""
+    assert verified(dsn, environ) == dsn
+
+
+@pytest.mark.parametrize(
+    ("dsn", "environ"),
+    [
+        ("host=db", {}),
+        ("postgresql://u@localhost,db/m", {}),
+        ("dbname=m", {"PGHOST": "db"}),
+        ("host=localhost hostaddr=10.0.0.1", {}),
+    ],
+)
+def test_a_server_elsewhere_must_prove_itself(dsn, environ):
+    """libpq alone would take any server and no encryption; one host elsewhere among several is enough."""
+    options = conninfo_to_dict(verified(dsn, environ))
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", "system")
+    own = conninfo_to_dict(
+        verified(f"{dsn}?sslrootcert=ca.pem" if "/" in dsn else f"{dsn} sslrootcert=ca.pem", environ)
+    )
+    assert (own["sslmode"], own["sslrootcert"]) == ("verify-full", "ca.pem")

@@ -16,15 +16,15 @@ Flags = Mapping[str, object]
 NO_FLAGS: Flags = {}
 TOKEN = {"TRIO_BRIDGE_GRAFANA_TOKEN": "glsa_x"}
 ENOUGH = TOKEN | {
-    "TRIO_BRIDGE_POSTGRES_DSN": "host=db user=bridge",
-    "TRIO_BRIDGE_GRAFANA_URL": "http://grafana:3000",
+    "TRIO_BRIDGE_POSTGRES_DSN": "host=localhost user=bridge",
+    "TRIO_BRIDGE_GRAFANA_URL": "https://grafana:3000",
     "TRIO_BRIDGE_TABLE": "live_metrics",
 }
 WHOLE_FILE = """
 [postgres]
-dsn = "host=db user=bridge"
+dsn = "host=localhost user=bridge"
 [grafana]
-url = "http://grafana:3000"
+url = "https://grafana:3000"
 [[route]]
 table = "live_metrics"
 """
@@ -60,8 +60,8 @@ def mistakes(environ: Environ, file: Path | None = None, flags: Flags = NO_FLAGS
 def test_the_environment_is_enough():
     """Four variables run the bridge; everything else has a default."""
     assert loaded(ENOUGH).settings == Settings(
-        postgres=PostgresSettings(dsn="host=db user=bridge"),
-        grafana=GrafanaSettings(url="http://grafana:3000", token=Secret("glsa_x")),
+        postgres=PostgresSettings(dsn="host=localhost user=bridge"),
+        grafana=GrafanaSettings(url="https://grafana:3000", token=Secret("glsa_x")),
         route=(RouteSettings(name="live_metrics", table="live_metrics"),),
     )
 
@@ -281,11 +281,11 @@ def test_a_file_that_is_not_text(tmp_path):
 
 def test_who_installs_need_not_know_grafana():
     """The database, Grafana or the routes can be asked for alone; the checks are the same."""
-    dsn = {"TRIO_BRIDGE_POSTGRES_DSN": "host=db"}
-    assert load_postgres(file=None, environ=dsn, flags={}) == PostgresSettings(dsn="host=db")
+    dsn = {"TRIO_BRIDGE_POSTGRES_DSN": "host=localhost"}
+    assert load_postgres(file=None, environ=dsn, flags={}) == PostgresSettings(dsn="host=localhost")
     assert load_routes(file=None, environ=dsn) == ()
-    assert load_grafana(file=None, environ=TOKEN, flags={"--grafana-url": "http://g"}) == GrafanaSettings(
-        url="http://g", token=Secret("glsa_x")
+    assert load_grafana(file=None, environ=TOKEN, flags={"--grafana-url": "https://g"}) == GrafanaSettings(
+        url="https://g", token=Secret("glsa_x")
     )
     with pytest.raises(ConfigError, match="no database"):
         load_postgres(file=None, environ={}, flags={})

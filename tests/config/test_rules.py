@@ -21,13 +21,13 @@ def route(name="a", **said):
 
 
 def grafana(**said):
-    settings = GrafanaSettings(**dict[str, Any](url="http://g", token=Secret("t")) | said)
+    settings = GrafanaSettings(**dict[str, Any](url="https://g", token=Secret("t")) | said)
     return list(rules.grafana_mistakes(settings, PLACES))
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://g", "https://g.example/grafana/", "http://[::1]:3000", "HTTP://g:80", "https://10.0.0.1:1"],
+    ["https://g", "https://g.example/grafana/", "http://[::1]:3000", "HTTPS://g:80", "https://10.0.0.1:1"],
 )
 def test_urls_that_can_be_grafana(url):
     """Host, port and sub-path are free."""
@@ -44,6 +44,26 @@ def test_urls_that_cannot(url):
     (sentence,) = grafana(url=url)
     assert sentence.startswith("grafana.url: ")
     assert "s3cr3t" not in sentence
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "127.0.0.1", "127.8.9.1", "[::1]"])
+def test_on_this_machine_nobody_listens_in(host):
+    """http is all right where nothing leaves the machine."""
+    assert grafana(url=f"http://{host}:3000") == []
+
+
+@pytest.mark.parametrize("host", ["grafana", "localhost.example", "10.0.0.1", "[2001:db8::1]", "0.0.0.0"])
+def test_credentials_are_not_sent_in_the_clear_unasked(host):
+    """http to anywhere else has to be asked for."""
+    (sentence,) = grafana(url=f"http://{host}:3000")
+    assert sentence.startswith("grafana.url: http would carry the credentials readable over the network")
+    assert grafana(url=f"http://{host}:3000", allow_plaintext=True) == []
+
+
+def test_a_key_without_its_certificate(tmp_path):
+    """Half of a client certificate is a mistake, not a connection without one."""
+    said = grafana(client_key_file=tmp_path / "key.pem")
+    assert said == ["grafana.client_key_file: a key goes with a certificate: give client_cert_file too"]
 
 
 def test_credentials_of_grafana(tmp_path):

@@ -25,9 +25,9 @@ def shown(environ: dict[str, str]) -> str:
 def test_what_it_shows_can_be_loaded(columns, name, heartbeat):
     """Saved as a file, the output says the same settings, whatever characters are in them."""
     environ = {
-        "TRIO_BRIDGE_POSTGRES_DSN": "host=db",
+        "TRIO_BRIDGE_POSTGRES_DSN": "host=::1",
         "TRIO_BRIDGE_POSTGRES_HEARTBEAT_S": str(heartbeat),
-        "TRIO_BRIDGE_GRAFANA_URL": "http://g",
+        "TRIO_BRIDGE_GRAFANA_URL": "https://g",
         "TRIO_BRIDGE_TABLE": "t",
         "TRIO_BRIDGE_NAME": name,
         "TRIO_BRIDGE_TIME": "no column of this name,",
@@ -52,7 +52,7 @@ def test_no_secret_is_shown(token, password):
     text = shown(
         {
             "TRIO_BRIDGE_POSTGRES_DSN": f"host=db password='s3cr3t{escaped}' user=u",
-            "TRIO_BRIDGE_GRAFANA_URL": "http://g",
+            "TRIO_BRIDGE_GRAFANA_URL": "https://g",
             "TRIO_BRIDGE_GRAFANA_TOKEN": f"s3cr3t{token}",
             "TRIO_BRIDGE_TABLE": "t",
         }
@@ -65,13 +65,13 @@ def test_shows_who_decided():
     """Each line ends with its origin, at one column."""
     lines = shown(
         {
-            "TRIO_BRIDGE_POSTGRES_DSN": "host=db",
-            "TRIO_BRIDGE_GRAFANA_URL": "http://g",
+            "TRIO_BRIDGE_POSTGRES_DSN": "host=::1",
+            "TRIO_BRIDGE_GRAFANA_URL": "https://g",
             "TRIO_BRIDGE_GRAFANA_TOKEN": "t",
             "TRIO_BRIDGE_TABLE": "t",
         }
     ).splitlines()
-    assert 'dsn = "host=db"                                   # environment TRIO_BRIDGE_POSTGRES_DSN' in lines
+    assert 'dsn = "host=::1"                                  # environment TRIO_BRIDGE_POSTGRES_DSN' in lines
     assert (
         "# token = ********                                # environment TRIO_BRIDGE_GRAFANA_TOKEN" in lines
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,8 +63,7 @@ async def test_a_certificate_that_nobody_trusts(nursery: trio.Nursery) -> None:
 async def test_an_expired_certificate(nursery: trio.Nursery) -> None:
     """A certificate that was good once."""
     port = await listen(nursery, read_forever, certificate="expired")
-    trust = ssl.create_default_context(cafile=str(TLS / "ca.pem"))
-    found = await examined(grafana=grafana(f"https://localhost:{port}"), trust=trust)
+    found = await examined(grafana=grafana(f"https://localhost:{port}", ca_file=TLS / "ca.pem"))
     broken(found["grafana TLS"], 5, "its certificate has expired")
 
 
@@ -206,6 +204,5 @@ async def test_tls_that_is_trusted(nursery: trio.Nursery) -> None:
         await stream.send_all(health("12.1.0"))
 
     port = await listen(nursery, handler, certificate="good")
-    trust = ssl.create_default_context(cafile=str(TLS / "ca.pem"))
-    found = await examined(grafana=grafana(f"https://localhost:{port}"), trust=trust)
+    found = await examined(grafana=grafana(f"https://localhost:{port}", ca_file=TLS / "ca.pem"))
     assert (found["grafana TLS"].status, found["grafana health"].status) == ("ok", "ok")

@@ -20,6 +20,7 @@ async def listen(
     handler: Handler,
     *,
     certificate: str | None = None,
+    asks_for_one: bool = False,
     receive_buffer_bytes: int | None = None,
 ) -> int:
     """Run `handler` for each connection, until the nursery is cancelled; return the port.
@@ -28,6 +29,7 @@ async def listen(
         nursery: for the server.
         handler: what to say.
         certificate: which of those in `TLS` to show; None: no TLS.
+        asks_for_one: the client must show a certificate of the same authority.
         receive_buffer_bytes: how much the kernel takes from a client that is not read; None: its default, 2.9
             MB.
     """
@@ -38,6 +40,9 @@ async def listen(
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(TLS / f"{certificate}.pem")
+        if asks_for_one:
+            context.load_verify_locations(TLS / "ca.pem")
+            context.verify_mode = ssl.CERT_REQUIRED
         listeners = [trio.SSLListener(sockets[0], context, https_compatible=True)]
 
     async def serve(stream: trio.abc.Stream) -> None:

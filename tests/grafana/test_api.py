@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import trio
 
+from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import ConfigError, CredentialsRefused, SinkError
 from trio_bridge.grafana.api import open_api
 from trio_bridge.live import LiveServer
@@ -43,7 +44,10 @@ def http(head: bytes, body: bytes = b"") -> bytes:
 
 async def test_answers_are_json() -> None:
     """What Grafana says comes back; what is not there is None to who looks for it."""
-    async with LiveServer() as live, open_api(live.url, Secret(f"Bearer {live.token}")) as api:
+    async with (
+        LiveServer() as live,
+        open_api(GrafanaSettings(url=live.url), Secret(f"Bearer {live.token}")) as api,
+    ):
         assert (await api.get("/api/health"))["database"] == "ok"
         found = await api.get("/api/serviceaccounts/search", query="brid")
         assert [account["name"] for account in found["serviceAccounts"]] == ["bridge"]
@@ -55,14 +59,20 @@ async def test_answers_are_json() -> None:
 async def test_a_sub_path_is_kept() -> None:
     """A Grafana below a path is asked there."""
     asked: list[bytes] = []
-    async with answering(http(b"200 OK", b"{}"), asked) as url, open_api(f"{url}/grafana/", NOBODY) as api:
+    async with (
+        answering(http(b"200 OK", b"{}"), asked) as url,
+        open_api(GrafanaSettings(url=f"{url}/grafana/"), NOBODY) as api,
+    ):
         assert await api.get("/api/health") == {}
     assert asked == [b"GET /grafana/api/health HTTP/1.1"]
 
 
 async def test_a_deleted_token_is_a_matter_of_credentials() -> None:
     """Grafana 9 answers it with 500; to us it is as a wrong password."""
-    async with LiveServer() as live, open_api(live.url, Secret(f"Bearer {new_token()}")) as api:
+    async with (
+        LiveServer() as live,
+        open_api(GrafanaSettings(url=live.url), Secret(f"Bearer {new_token()}")) as api,
+    ):
         with pytest.raises(CredentialsRefused, match="500"):
             await api.get("/api/live/list")
 
@@ -79,7 +89,7 @@ async def test_a_deleted_token_is_a_matter_of_credentials() -> None:
 )
 async def test_every_refusal_has_a_sentence(head: bytes, body: bytes, sentence: str) -> None:
     """Status, Grafana's own words and what to do; a secret that is sent back is not repeated."""
-    async with answering(http(head, body)) as url, open_api(url, NOBODY) as api:
+    async with answering(http(head, body)) as url, open_api(GrafanaSettings(url=url), NOBODY) as api:
         with pytest.raises(SinkError, match=sentence) as refused:
             await api.get("/api/org")
     assert SECRET not in str(refused.value)
@@ -90,7 +100,7 @@ async def test_every_refusal_has_a_sentence(head: bytes, body: bytes, sentence: 
 )
 async def test_who_does_not_speak_http_cannot_be_asked(raw: bytes) -> None:
     """An end, another protocol and half an answer are one sentence each, and no foreign exception."""
-    async with answering(raw) as url, open_api(url, NOBODY) as api:
+    async with answering(raw) as url, open_api(GrafanaSettings(url=url), NOBODY) as api:
         with pytest.raises(SinkError, match=r"cannot be asked .*: is Grafana running"):
             await api.get("/api/org")
 
@@ -99,9 +109,9 @@ async def test_nobody_there_and_no_url() -> None:
     """A refused connection is Grafana's matter, an impossible URL the operator's."""
     async with LiveServer() as live:
         url = live.url
-    async with open_api(url, NOBODY) as api:
+    async with open_api(GrafanaSettings(url=url), NOBODY) as api:
         with pytest.raises(SinkError, match="cannot be asked"):
             await api.get("/api/org")
     with pytest.raises(ConfigError, match=r"grafana\.url must be"):
-        async with open_api("ftp://x", NOBODY):
+        async with open_api(GrafanaSettings(url="ftp://x"), NOBODY):
             pass

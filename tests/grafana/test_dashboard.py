@@ -8,6 +8,7 @@ import pytest
 
 from tests.grafana.routes import mapped
 from trio_bridge.config.names import TableName
+from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import CredentialsRefused
 from trio_bridge.grafana.api import open_api
 from trio_bridge.grafana.dashboard import dashboard_uid, push_dashboard, route_dashboard
@@ -115,13 +116,13 @@ async def test_pushing_again_replaces() -> None:
     """The same uid is saved over; what the SQL panel needs is looked for; a Viewer may not save."""
     model = route_dashboard(mapped(("value", "float8")), history_rows=10, table=TABLE)
     async with LiveServer() as live:
-        async with open_api(live.url, Secret(f"Bearer {live.token}")) as api:
+        async with open_api(GrafanaSettings(url=live.url), Secret(f"Bearer {live.token}")) as api:
             assert await push_dashboard(api, model) == ("/d/trio-bridge-s-t/trio-bridge-s-t", False)
             live.shelf.sources["trio-bridge-postgres"] = {"type": "grafana-postgresql-datasource"}
             assert (await push_dashboard(api, model))[1] is True
         assert list(live.shelf.dashboards) == ["trio-bridge-s-t"]
         assert live.shelf.dashboards["trio-bridge-s-t"]["panels"] == model["panels"]
         viewer = live.accounts.add_token(live.accounts.add_account("v", Role.VIEWER), "t")
-        async with open_api(live.url, Secret(f"Bearer {viewer}")) as api:
+        async with open_api(GrafanaSettings(url=live.url), Secret(f"Bearer {viewer}")) as api:
             with pytest.raises(CredentialsRefused, match="to save a dashboard: Editor"):
                 await push_dashboard(api, model)

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import ssl
 import traceback
 
 import pytest
@@ -20,14 +19,14 @@ from trio_bridge.secret import Secret
 TOKEN = "glsa_" + "s3cr3t" * 6
 
 
-def settings(url, *, token=TOKEN, timeout_s=5.0):
-    return GrafanaSettings(url=url, token=Secret(token), connect_timeout_s=timeout_s)
+def settings(url, *, token=TOKEN, timeout_s=5.0, ca_file=None):
+    return GrafanaSettings(url=url, token=Secret(token), connect_timeout_s=timeout_s, ca_file=ca_file)
 
 
-async def refusal(url, *, token=TOKEN, timeout_s=5.0, trust=None):
+async def refusal(url, *, token=TOKEN, timeout_s=5.0, ca_file=None):
     """The error that opening a push socket ends with; holds no secret and hangs on nothing that could."""
     with pytest.raises(SinkError) as caught:
-        async with open_push(settings(url, token=token, timeout_s=timeout_s), "pg", trust=trust):
+        async with open_push(settings(url, token=token, timeout_s=timeout_s, ca_file=ca_file), "pg"):
             pytest.fail("the socket opened")
     error = caught.value
     assert token not in "".join(traceback.format_exception(error))
@@ -133,9 +132,7 @@ async def test_tls_with_a_trusted_certificate(nursery):
         nursery, says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), certificate="good"
     )
     for host in ("localhost", "127.0.0.1"):
-        error = await refusal(
-            f"https://{host}:{port}", trust=ssl.create_default_context(cafile=TLS / "ca.pem")
-        )
+        error = await refusal(f"https://{host}:{port}", ca_file=TLS / "ca.pem")
         assert type(error) is CredentialsRefused
 
 
@@ -230,8 +227,7 @@ async def test_bad_certificates(nursery, certificate, host, words):
         got.append(await read_head(stream))
 
     port = await listen(nursery, handler, certificate=certificate)
-    trust = ssl.create_default_context(cafile=TLS / "ca.pem") if words else None
-    error = await refusal(f"https://{host}:{port}", trust=trust)
+    error = await refusal(f"https://{host}:{port}", ca_file=TLS / "ca.pem" if words else None)
     assert f"no TLS connection to {host}:{port}: its certificate" in str(error)
     assert (words or "is not trusted (unable to get local issuer certificate)") in str(error)
     assert got == []

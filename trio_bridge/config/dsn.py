@@ -7,14 +7,18 @@ and all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from trio_bridge.config.loopback import is_loopback
 from trio_bridge.config.secretfile import read_secret
 from trio_bridge.config.settings import PostgresSettings
 from trio_bridge.errors import ConfigError
 from trio_bridge.secret import Secret
 
+_ABOUT_TLS = ("sslmode", "sslrootcert", "service")
 # libpq options whose value is a secret and for which there is no setting of ours.
 _OTHER_SECRETS = ("sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 
@@ -43,6 +47,26 @@ def without_password(dsn: str, place: str) -> tuple[str, Secret | None]:
         return dsn, None
     password = str(options.pop("password"))
     return make_conninfo("", **options), Secret(password) if password else None
+
+
+def verified(dsn: str, environ: Mapping[str, str]) -> str:
+    """`dsn`, which asks for a verified server if it leaves this machine and says nothing of TLS itself.
+
+    libpq's own default, ``sslmode=prefer``, takes any certificate, and no encryption at all if the server offers none
+    (PostgreSQL manual, "SSL Support"). The system's authorities are trusted unless it names others.
+
+    Args:
+        dsn: as libpq reads it.
+        environ: may say what the DSN does not: ``PGHOST``, ``PGSSLMODE``, ``PGSSLROOTCERT``, ``PGSERVICE``.
+    """
+    options = conninfo_to_dict(dsn)
+    said = {name: options.get(name) or environ.get(f"PG{name.upper()}") for name in _ABOUT_TLS}
+    hosts = str(options.get("hostaddr") or options.get("host") or environ.get("PGHOST") or "").split(",")
+    # What a service file says we do not read; libpq does.
+    if said["sslmode"] or said["service"] or all(is_loopback(host) for host in hosts):
+        return dsn
+    authority = {} if said["sslrootcert"] else {"sslrootcert": "system"}
+    return make_conninfo(dsn, sslmode="verify-full", **authority)
 
 
 def with_password(postgres: PostgresSettings) -> str:

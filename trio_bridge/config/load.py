@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trio_bridge.config import rules
-from trio_bridge.config.dsn import without_password
+from trio_bridge.config.dsn import verified, without_password
 from trio_bridge.config.duration import parse_duration
 from trio_bridge.config.names import parse_table
 from trio_bridge.config.settings import (
@@ -144,6 +144,7 @@ class _Said:
 
     def __init__(self, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> None:
         mistakes: list[str] = []
+        self._environ = environ
         if file is None and (named := environ.get("TRIO_BRIDGE_CONFIG")):
             file = Path(named)
         in_file = {} if file is None else from_file(file, mistakes)
@@ -159,7 +160,7 @@ class _Said:
         self._given = in_file | outside
         self._values: dict[str, Any] = {}
         try:
-            self._take_password_from_dsn()
+            self._take_dsn_apart()
         except ConfigError as error:
             mistakes.append(str(error))
         for setting, given in self._given.items():
@@ -207,11 +208,12 @@ class _Said:
     def _route_prefixes(self) -> list[str]:
         return list(dict.fromkeys(setting.partition(".")[0] for setting in self._given if _is_route(setting)))
 
-    def _take_password_from_dsn(self) -> None:
+    def _take_dsn_apart(self) -> None:
         dsn = self._given.get("postgres.dsn")
         if dsn is None or not isinstance(dsn.value, str):
             return
         text, password = without_password(dsn.value, dsn.place)
+        self._given["postgres.dsn"] = replace(dsn, value=verified(text, self._environ))
         if password is None:
             return
         if dsn.public:
@@ -221,7 +223,6 @@ class _Said:
             )
         if own := self._given.get("postgres.password"):
             raise ConfigError(f"{dsn.place} holds a password, and so does {own.origin}: give one of the two")
-        self._given["postgres.dsn"] = replace(dsn, value=text)
         self._given["postgres.password"] = replace(dsn, value=password.reveal())
 
 

@@ -102,6 +102,8 @@ def _variable(section: str, field: msgspec.structs.FieldInfo) -> str:
 def _default(section: str, field: msgspec.structs.FieldInfo) -> str:
     if field.default is NODEFAULT:
         return "" if section == "route" else "required"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
     return "" if field.default in (None, ()) else f"`{field.default}`"
 
 
@@ -120,6 +122,8 @@ def _in_words(kind: types.Type) -> str:
                 f"{kind.ge:,}" if kind.ge is not None else f"above {kind.gt:,}" if kind.gt is not None else ""
             )
             return f"{noun}, {least} to {kind.le:,}" if kind.le is not None and least else noun
+        case types.BoolType():
+            return "`true` or `false`"
         case types.LiteralType():
             return ", ".join(f"`{value}`" for value in kind.values)
         case types.StrType(pattern=str(pattern)):

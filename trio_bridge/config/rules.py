@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from trio_bridge.config.listen import parse_listen
+from trio_bridge.config.loopback import is_loopback
 from trio_bridge.config.names import MAX_NAME_BYTES, parse_table
 from trio_bridge.config.secretfile import is_token, open_to_all, read_secret, read_token
 from trio_bridge.config.settings import (
@@ -39,7 +40,9 @@ def postgres_mistakes(postgres: PostgresSettings, places: Mapping[str, str]) -> 
 
 def grafana_mistakes(grafana: GrafanaSettings, places: Mapping[str, str]) -> Iterator[str]:
     """An address that is none, and credentials that are missing, doubled, mixed or unreadable."""
-    yield from _bad_url(grafana.url, places["grafana.url"])
+    yield from _bad_url(grafana, places["grafana.url"])
+    if grafana.client_key_file and not grafana.client_cert_file:
+        yield f"{places['grafana.client_key_file']}: a key goes with a certificate: give client_cert_file too"
     said = [key for key in ("token", "token_file", "password_file") if getattr(grafana, key) is not None]
     if not said:
         yield (
@@ -118,7 +121,8 @@ def _stream(route: RouteSettings) -> str:
     return f"stream/{route.stream}/{route.measurement or measurement_name(own)}"
 
 
-def _bad_url(url: str, place: str) -> Iterator[str]:
+def _bad_url(grafana: GrafanaSettings, place: str) -> Iterator[str]:
+    url = grafana.url
     wanted = f"{place}: write http://host:port or https://host:port, with the sub-path if Grafana has one"
     try:
         parts = urlsplit(url)
@@ -131,6 +135,11 @@ def _bad_url(url: str, place: str) -> Iterator[str]:
         yield f"{place}: holds credentials that would show: use username and password_file"
     elif parts.query or parts.fragment:
         yield f"{wanted}, and nothing after it"
+    elif parts.scheme == "http" and not grafana.allow_plaintext and not is_loopback(parts.hostname or ""):
+        yield (
+            f"{place}: http would carry the credentials readable over the network: write https://, or say "
+            "allow_plaintext = true if that network is private"
+        )
 
 
 def _unreadable(file: Path, place: str, *, token: bool = False) -> Iterator[str]:

@@ -25,7 +25,8 @@ class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Where the rows come from.
 
     Attributes:
-        dsn: libpq connection string or URI, without a password.
+        dsn: libpq connection string or URI, without a password. A server on another machine must prove itself by a
+            certificate that the system trusts (``sslmode=verify-full sslrootcert=system``), unless it says otherwise.
         password: from the environment; `password_file` is read again at each connection.
         password_file: a file that holds the password.
         connect_timeout_s: for each host, from TCP to login.
@@ -49,6 +50,11 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         token_file: a file that holds the token.
         username: for Basic authentication, instead of a token.
         password_file: the password that goes with `username`, read again at each connection.
+        allow_plaintext: ``http`` beyond this machine, where credentials and rows can be read on their way: for a
+            network that is private.
+        ca_file: certificates (PEM) of the authorities to trust instead of the system's.
+        client_cert_file: a certificate (PEM) to show to Grafana, or to the proxy before it.
+        client_key_file: the key that goes with it, without a passphrase; default: in the same file.
         message_interval_ms: least time between two messages of a route; 0 sends at once.
         connect_timeout_s: for each step of connecting (TCP, TLS, upgrade).
         ack_timeout_s: a ping unanswered for longer means that the connection is dead.
@@ -60,6 +66,10 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     token_file: Path | None = None
     username: Name | None = None
     password_file: Path | None = None
+    allow_plaintext: bool = False
+    ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
     message_interval_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
     connect_timeout_s: Seconds = 10.0
     ack_timeout_s: Seconds = 10.0

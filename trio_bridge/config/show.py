@@ -46,6 +46,9 @@ def _lines(prefix: str, section: msgspec.Struct, loaded: Loaded) -> Iterator[str
 
 
 def _toml(value: object) -> str:
+    # Before numbers: to Python a bool is one.
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, int | float):

@@ -6,7 +6,6 @@ changes nothing but a probe row in Grafana's memory, and a bridge that runs mean
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,7 +63,6 @@ async def examine(
     *,
     config: str = "",
     report: Callable[[Finding], None],
-    trust: ssl.SSLContext | None = None,
 ) -> list[Finding]:
     """Looks at every hop of `routes`, in order.
 
@@ -73,12 +71,11 @@ async def examine(
         routes: of these settings.
         config: words that make a command read the same configuration, with a space in front.
         report: hears of each finding as it is made.
-        trust: whose certificates Grafana may show; None: the system's authorities.
     """
     reach = PostgresReach(settings.postgres)
     try:
         return await walk(
-            [*_postgres(reach, settings, routes, config), *_grafana(settings, routes, config, trust)],
+            [*_postgres(reach, settings, routes, config), *_grafana(settings, routes, config)],
             report=report,
             secrets=await _secrets(settings),
         )
@@ -112,12 +109,10 @@ def _postgres(
     return hops + [hop for table in tables for hop in table.hops()]
 
 
-def _grafana(
-    settings: Settings, routes: Sequence[RouteSettings], config: str, trust: ssl.SSLContext | None
-) -> list[Hop]:
+def _grafana(settings: Settings, routes: Sequence[RouteSettings], config: str) -> list[Hop]:
     streams = list(dict.fromkeys(route.stream for route in routes))
-    hops = GrafanaReach(settings.grafana, streams[0], config=config, trust=trust).hops()
-    return hops + [ReadBack(settings.grafana, stream, trust=trust).hop() for stream in streams]
+    hops = GrafanaReach(settings.grafana, streams[0], config=config).hops()
+    return hops + [ReadBack(settings.grafana, stream).hop() for stream in streams]
 
 
 async def _secrets(settings: Settings) -> list[str]:

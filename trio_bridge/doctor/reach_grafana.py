@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-import ssl
 from typing import Final
 
 import httpx
@@ -21,7 +20,8 @@ from trio_bridge.errors import CredentialsRefused, SinkError
 from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import authorization
 from trio_bridge.grafana.push import PushConnection, open_push
-from trio_bridge.grafana.unreachable import no_tls, unreachable
+from trio_bridge.grafana.tls import start_tls, tls_context
+from trio_bridge.grafana.unreachable import unreachable
 from trio_bridge.one_failure import one_failure
 
 NAME: Final = "grafana name"
@@ -44,16 +44,12 @@ class GrafanaReach:
         settings: where it is, the credentials, and the deadline of each step.
         stream: the stream to push to.
         config: words that make a command read the same configuration.
-        trust: whose certificates to accept; None: the system's authorities.
     """
 
-    def __init__(
-        self, settings: GrafanaSettings, stream: str, *, config: str, trust: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, settings: GrafanaSettings, stream: str, *, config: str) -> None:
         self._settings = settings
         self._stream = stream
         self._address = PushAddress.parse(settings.url, stream)
-        self._trust = trust
         self._token = f"trio-bridge grafana token{config}"
 
     def hops(self) -> list[Hop]:
@@ -88,14 +84,14 @@ class GrafanaReach:
             return ok("not wanted (http://)")
         tcp = await open_tcp(self._address, self._settings.connect_timeout_s)
         await trio.aclose_forcefully(
-            await start_tls(tcp, self._address, self._trust, self._settings.connect_timeout_s)
+            await start_tls(tcp, tls_context(self._settings), self._address, self._settings.connect_timeout_s)
         )
         return ok(f"the certificate of {self._address.host} is valid")
 
     async def _health(self) -> Verdict:
         peer = self._address.peer
         not_grafana = "correct grafana.url: host, port, and the sub-path under which Grafana is served"
-        answer = await get(self._settings, "/api/health", trust=self._trust)
+        answer = await get(self._settings, "/api/health")
         if answer.has_redirect_location:
             return failed(
                 f"{peer} answers with a redirect, which is not followed: the token must not leave",
@@ -125,7 +121,7 @@ class GrafanaReach:
 
     async def _push(self) -> Verdict:
         try:
-            async with open_push(self._settings, self._stream, trust=self._trust) as connection:
+            async with open_push(self._settings, self._stream) as connection:
                 if await self._ponged(connection):
                     return ok("accepted (the token has the role Admin) and ponged")
         except CredentialsRefused as error:
@@ -169,44 +165,19 @@ async def open_tcp(address: PushAddress, timeout_s: float) -> trio.SocketStream:
     )
 
 
-async def start_tls(
-    tcp: trio.SocketStream, address: PushAddress, trust: ssl.SSLContext | None, timeout_s: float
-) -> trio.SSLStream[trio.SocketStream]:
-    """TLS over `tcp`, which is closed if that fails.
-
-    Raises:
-        SinkError: the handshake failed; the sentence says why.
-    """
-    context = trust or ssl.create_default_context()
-    stream = trio.SSLStream(tcp, context, server_hostname=address.host, https_compatible=True)
-    failure = SinkError(f"{address.peer} did not finish the TLS handshake within {timeout_s:g} s")
-    with trio.move_on_after(timeout_s):
-        try:
-            await stream.do_handshake()
-        except trio.BrokenResourceError as error:
-            failure = no_tls(error.__cause__, address.peer)
-        else:
-            return stream
-    await trio.aclose_forcefully(tcp)
-    raise failure
-
-
-async def get(
-    settings: GrafanaSettings, path: str, *, trust: ssl.SSLContext | None, credentials: str | None = None
-) -> httpx.Response:
+async def get(settings: GrafanaSettings, path: str, *, credentials: str | None = None) -> httpx.Response:
     """GET `path` of Grafana's API, below the sub-path of the URL.
 
     Args:
         settings: where Grafana is, and how long to wait.
         path: from ``/api`` on.
-        trust: whose certificates to accept; None: the system's authorities.
         credentials: the value of the header ``Authorization``.
 
     Raises:
         SinkError: no answer.
     """
     headers = {} if credentials is None else {"Authorization": credentials}
-    verify = trust or ssl.create_default_context()
+    verify = tls_context(settings)
     url = settings.url.strip().rstrip("/") + path
     peer = PushAddress.parse(settings.url, "x").peer
     timeout_s = settings.connect_timeout_s

@@ -7,7 +7,6 @@ else knows, so that neither a cached frame nor another doctor's row is taken for
 from __future__ import annotations
 
 import secrets
-import ssl
 import time
 from typing import Final
 
@@ -31,15 +30,11 @@ class ReadBack:
     Args:
         settings: of Grafana.
         stream: the stream to try.
-        trust: whose certificates to accept; None: the system's authorities.
     """
 
-    def __init__(
-        self, settings: GrafanaSettings, stream: str, *, trust: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, settings: GrafanaSettings, stream: str) -> None:
         self._settings = settings
         self._stream = stream
-        self._trust = trust
 
     def hop(self) -> Hop:
         """The hop."""
@@ -51,7 +46,7 @@ class ReadBack:
     async def _probe(self) -> Verdict:
         name = f"stream/{self._stream}/{MEASUREMENT}"
         channels = [prefix + name for prefix in await self._prefixes()]
-        async with subscribed(self._settings, trust=self._trust) as subscriber:
+        async with subscribed(self._settings) as subscriber:
             with trio.move_on_after(self._settings.ack_timeout_s):
                 channel = await subscriber.subscribe(channels)
                 if channel is None:
@@ -61,7 +56,7 @@ class ReadBack:
                     )
                 word = secrets.token_hex(8)
                 began_s = time.monotonic()
-                async with open_push(self._settings, self._stream, trust=self._trust) as connection:
+                async with open_push(self._settings, self._stream) as connection:
                     line = f'{MEASUREMENT} value=1,word="{word}" {time.time_ns()}'
                     await connection.send(line.encode())
                     await subscriber.wait_published(word)
@@ -83,7 +78,7 @@ class ReadBack:
         )
 
     async def _json(self, path: str, credentials: str) -> dict[str, object]:
-        answer = await get(self._settings, path, trust=self._trust, credentials=credentials)
+        answer = await get(self._settings, path, credentials=credentials)
         try:
             body = answer.json()
         except ValueError:

@@ -9,7 +9,6 @@ with the block. Nothing of the library escapes: what goes wrong becomes `SinkErr
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -25,10 +24,11 @@ from trio_websocket import (
 )
 
 from trio_bridge.config.settings import GrafanaSettings
-from trio_bridge.doctor.reach_grafana import open_tcp, start_tls
+from trio_bridge.doctor.reach_grafana import open_tcp
 from trio_bridge.errors import SinkError
 from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import authorization
+from trio_bridge.grafana.tls import start_tls, tls_context
 from trio_bridge.one_failure import one_failure
 
 
@@ -105,7 +105,7 @@ class Subscriber:
 
 @asynccontextmanager
 async def subscribed(
-    settings: GrafanaSettings, *, trust: ssl.SSLContext | None = None
+    settings: GrafanaSettings,
 ) -> AsyncIterator[Subscriber]:
     """A subscriber that is connected while the block runs.
 
@@ -118,7 +118,7 @@ async def subscribed(
     header = (b"Authorization", (await authorization(settings)).reveal().encode())
     timeout_s = settings.connect_timeout_s
     tcp = await open_tcp(address, timeout_s)
-    stream = await start_tls(tcp, address, trust, timeout_s) if address.tls else tcp
+    stream = await start_tls(tcp, tls_context(settings), address, timeout_s) if address.tls else tcp
     failure: BaseException | None = None
     try:
         # The library's reader gets a nursery of its own, so that its end is nobody else's.

@@ -8,7 +8,6 @@ asks nothing twice.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -16,9 +15,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from trio_bridge.config.settings import GrafanaSettings
 from trio_bridge.errors import ConfigError, CredentialsRefused, SinkError
 from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import secret_parts
+from trio_bridge.grafana.tls import tls_context
 from trio_bridge.secret import Secret
 
 # Grafana hashes a Basic password in some 50 ms, and answers these questions from its own small database.
@@ -110,25 +111,25 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(url: str, credentials: Secret) -> AsyncIterator[Api]:
-    """A way to ask the Grafana at `url`.
+async def open_api(settings: GrafanaSettings, credentials: Secret) -> AsyncIterator[Api]:
+    """A way to ask Grafana.
 
     Args:
-        url: ``http(s)://host[:port][/sub-path]``.
+        settings: where it is, and whose certificates it may show.
         credentials: the value of the header ``Authorization``.
 
     Raises:
-        ConfigError: `url` is none.
+        ConfigError: its URL is none, or a file of certificates cannot be used.
     """
-    address = PushAddress.parse(url, "none")
+    address = PushAddress.parse(settings.url, "none")
     headers = {"Authorization": credentials.reveal()}
     try:
-        # As on the push socket: the system's authorities, and SSL_CERT_FILE. No proxy stands in our way unasked.
+        # As on the push socket: no proxy stands in our way unasked.
         client = httpx.AsyncClient(
-            base_url=url.strip(),
+            base_url=settings.url.strip(),
             headers=headers,
             timeout=TIMEOUT_S,
-            verify=ssl.create_default_context(),
+            verify=tls_context(settings),
             trust_env=False,
         )
     except httpx.InvalidURL:

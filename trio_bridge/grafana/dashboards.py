@@ -86,7 +86,7 @@ async def push(grafana: GrafanaSettings, made: Sequence[Json]) -> list[str]:
         SinkError: Grafana cannot be reached or refuses.
     """
     said = []
-    async with open_api(grafana.url, await authorization(grafana)) as api:
+    async with open_api(grafana, await authorization(grafana)) as api:
         for model in made:
             path, has_source = await push_dashboard(api, model)
             said.append(f"{model['title']}: {urljoin(grafana.url, path)}")

@@ -13,7 +13,6 @@ context.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -34,7 +33,8 @@ from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import authorization, secret_parts
 from trio_bridge.grafana.refusal import closed_socket, refused_upgrade
 from trio_bridge.grafana.stream import Dial, PushStream, Wire, dial_tcp
-from trio_bridge.grafana.unreachable import no_tls, unreachable
+from trio_bridge.grafana.tls import start_tls, tls_context
+from trio_bridge.grafana.unreachable import unreachable
 from trio_bridge.one_failure import one_failure
 from trio_bridge.secret import Secret
 
@@ -140,28 +140,26 @@ async def open_push(
     settings: GrafanaSettings,
     stream: str,
     *,
-    trust: ssl.SSLContext | None = None,
     dial: Dial = dial_tcp,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[PushConnection]:
     """A push socket for the Live stream `stream`, open while the block runs.
 
     Args:
-        settings: where Grafana is, the credentials and the deadlines.
+        settings: where Grafana is, whose certificates it may show, the credentials and the deadlines.
         stream: Grafana's stream id.
-        trust: whose certificates to accept; None: the system's authorities, read anew.
         dial: opens the connection below.
         wall_clock: seconds since 1970, for a Retry-After that is a date.
 
     Raises:
-        ConfigError: the URL or the credentials cannot be used.
+        ConfigError: the URL, the credentials or a file of certificates cannot be used.
         CredentialsRefused: Grafana does not accept them.
         SinkError: anything else that keeps the socket from opening, or ends it.
     """
     address = PushAddress.parse(settings.url, stream)
     credentials = await authorization(settings)
     timeout_s = settings.connect_timeout_s
-    wire = await _connect(address, trust, dial, timeout_s)
+    wire = await _connect(settings, address, dial)
     connection: PushConnection | None = None
     failure: BaseException | None = None
     broken: BaseException | None = None
@@ -204,22 +202,18 @@ async def open_push(
         raise connection.ended(1002, None)
 
 
-async def _connect(
-    address: PushAddress, trust: ssl.SSLContext | None, dial: Dial, timeout_s: float
-) -> PushStream:
+async def _connect(settings: GrafanaSettings, address: PushAddress, dial: Dial) -> PushStream:
+    """TCP, then TLS if the URL wants it; each has errors of its own."""
+    context = tls_context(settings) if address.tls else None
+    timeout_s = settings.connect_timeout_s
     below = await _open_wire(address, dial, timeout_s)
-    if not address.tls:
+    if context is None:
         return PushStream(below.stream, below.cut)
-    # Grafana and most proxies close without TLS' own goodbye, as all of HTTP does.
-    context = trust or ssl.create_default_context()
-    stream = trio.SSLStream(below.stream, context, server_hostname=address.host, https_compatible=True)
-    wire = PushStream(stream, below.cut)
     try:
-        await _start_tls(stream, address, timeout_s)
+        return PushStream(await start_tls(below.stream, context, address, timeout_s), below.cut)
     except BaseException:
-        wire.abort()
+        below.cut()
         raise
-    return wire
 
 
 async def _open_wire(address: PushAddress, dial: Dial, timeout_s: float) -> Wire:
@@ -232,21 +226,6 @@ async def _open_wire(address: PushAddress, dial: Dial, timeout_s: float) -> Wire
             return await dial(address.host, address.port)
         except OSError as error:
             failure = unreachable(error, address.peer)
-    raise failure
-
-
-async def _start_tls(stream: trio.SSLStream[trio.abc.Stream], address: PushAddress, timeout_s: float) -> None:
-    failure = SinkError(
-        f"{address.peer} accepted the connection and did not finish the TLS handshake within {timeout_s:g} s: "
-        "is it an https port?"
-    )
-    with trio.move_on_after(timeout_s):
-        try:
-            await stream.do_handshake()
-        except trio.BrokenResourceError as error:
-            failure = no_tls(error.__cause__, address.peer)
-        else:
-            return
     raise failure
 
 

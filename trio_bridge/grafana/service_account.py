@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import trio
 
 from trio_bridge.config.settings import GrafanaSettings
@@ -73,7 +74,7 @@ async def renew_token(admin: GrafanaSettings, name: str, out: Path, *, keep_old:
         ConfigError: the credentials' file or `out` cannot be used, or the account is disabled.
         SinkError: Grafana cannot be reached or refuses, or the new token does not open the push socket.
     """
-    async with open_api(admin.url, await authorization(admin)) as api:
+    async with open_api(admin, await authorization(admin)) as api:
         with _replacing(out) as write:
             account, created, changed = await _account(api, name)
             tokens = f"{ACCOUNTS}/{account}/tokens"
@@ -81,9 +82,8 @@ async def renew_token(admin: GrafanaSettings, name: str, out: Path, *, keep_old:
             token = f"{PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
             made = await api.ask("POST", tokens, {"name": token})
             key = Secret(str(made["key"]))
-            await _check(
-                GrafanaSettings(url=admin.url, token=key), patience_s=ROLE_COUNTS_S if changed else 0.0
-            )
+            bridge = msgspec.structs.replace(admin, token=key, username=None, password_file=None)
+            await _check(bridge, patience_s=ROLE_COUNTS_S if changed else 0.0)
             write(key)
         removed = []
         for old in [] if keep_old else older:

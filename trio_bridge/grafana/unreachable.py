@@ -49,7 +49,7 @@ def no_tls(error: BaseException | None, peer: str) -> SinkError:
             return SinkError(f"{start}: its certificate is not valid yet, check the clocks")
         return SinkError(
             f"{start}: its certificate is not trusted ({error.verify_message}), add its authority to the system's "
-            "or name it in SSL_CERT_FILE"
+            "or name its file in grafana.ca_file"
         )
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
