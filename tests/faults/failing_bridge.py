@@ -99,16 +99,6 @@ def _after_send(send: Callable[..., Any]) -> Callable[..., Any]:
     return send_then_fail
 
 
-def _after_pong(acknowledge: Callable[..., None]) -> Callable[..., None]:
-    def acknowledge_then_fail(self: stage._Sender, ping: Any) -> None:
-        acknowledge(self, ping)
-        # The ping of an idle connection acknowledges nothing.
-        if self._ledger.statistics().acknowledged:
-            _fail()
-
-    return acknowledge_then_fail
-
-
 def _in_checkpoint(write: Callable[..., None]) -> Callable[..., None]:
     def write_failing(self: Checkpoint, session: Session, *args: Any, **kwargs: Any) -> None:
         flush = session._flush
@@ -129,7 +119,7 @@ POINTS: Final[dict[str, tuple[type, str, Callable[..., Any]]]] = {
     "before the first delta": (table_source._Run, "_read_page", _before),
     f"in page {REPLAY_PAGE} of a replay": (table_source._Run, "_read_page", _in_replay),
     "after send, before its pong": (PushConnection, "send", _after_send),
-    "after pong, before the checkpoint": (stage._Sender, "_acknowledge", _after_pong),
+    "after pong, before the checkpoint": (stage._Sender, "_acknowledge", _before),
     "in the checkpoint's statement": (Checkpoint, "write", _in_checkpoint),
     "in the listener's thread": (table_source._Run, "_note_acknowledged", _before),
     "in the decoder": (Encoder, "encode", _before),
