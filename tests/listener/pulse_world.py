@@ -98,6 +98,7 @@ class World:
         self._flip_wanted = False
         self._flipped = False
         self._crowded = False
+        self._looks: deque[bool] = deque()
         self._heard: deque[float] = deque()
 
     # What a test may cause, at a time of its choice.
@@ -124,10 +125,8 @@ class World:
         self._woken = True
 
     def crowd(self, crowded: bool) -> None:
-        """A look at the notification queue says that it fills up, or does so no more."""
-        self._crowded = crowded
-        self.pulse.queue_looked_at(self.now, crowded=crowded)
-        self._note_mode()
+        """The next look at the notification queue says that it fills up, or does so no more."""
+        self._looks.append(crowded)
         self._woken = True
 
     def block_sender(self) -> None:
@@ -173,6 +172,10 @@ class World:
                 self._flip()
             if self._bells:
                 self._hear(self._bells)
+            if self._looks:
+                self._crowded = self._looks.popleft()
+                self.pulse.queue_looked_at(self.now, crowded=self._crowded)
+                self._note_mode()
             decision = self.pulse.decide(self.now, self._demand(), draining=self.draining)
             self._note_mode()
             self._check(decision)

@@ -580,7 +580,7 @@ def test_a_flip_waits_for_the_end_of_a_backlog():
 
 
 def test_nobody_is_made_to_ring_while_the_queue_fills_up():
-    """A look at a queue that fills up frees the gate at once, in notify and arming; it is taken again when it empties."""
+    """A queue that fills up frees the gate at once, in notify and arming; it is taken again when it empties."""
     world = settled()
     world.at(3.0, partial(world.crowd, True))
     world.run(3.1)
