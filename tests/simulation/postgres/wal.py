@@ -7,7 +7,7 @@ durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.simulation.postgres.checkpoints import CheckpointRow
@@ -98,10 +98,18 @@ class Wal:
 
     def cut(self, keep: int) -> State:
         """Forget all but the first `keep` records and say what they amount to; they are durable now."""
+        state = self.state(keep)
         del self._records[keep:]
-        committed = set(self._committed())
+        self.append(Recovered(state.next_xid))
+        self.flush()
+        return state
+
+    def state(self, keep: int) -> State:
+        """What the first `keep` records amount to."""
+        records = self._records[:keep]
+        committed = set(_committed(records))
         state = State()
-        for record in self._records:
+        for record in records:
             match record:
                 case Insert():
                     state.next_xid = max(state.next_xid, record.xid + 1)
@@ -119,12 +127,11 @@ class Wal:
                     state.next_xid = max(
                         state.next_xid, record.xid + 1, *(xid + 1 for xid in record.children)
                     )
-        self.append(Recovered(state.next_xid))
-        self.flush()
         return state
 
-    def _committed(self) -> Iterator[int]:
-        for record in self._records:
-            if isinstance(record, Commit):
-                yield record.xid
-                yield from record.children
+
+def _committed(records: Iterable[Record]) -> Iterator[int]:
+    for record in records:
+        if isinstance(record, Commit):
+            yield record.xid
+            yield from record.children

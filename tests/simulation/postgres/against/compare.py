@@ -17,6 +17,8 @@ class World(Protocol):
 
     def write(self, number: int, act: str, argument: Any) -> Any: ...
 
+    def set_synchronous(self, *, on: bool) -> None: ...
+
     def toggle_trigger(self) -> None: ...
 
     def page_of_locked(self, reader: Reader) -> Any: ...
@@ -31,6 +33,9 @@ def play(world: World, steps: list[Step]) -> list[tuple[Any, ...]]:
                 result = world.write(step.number, step.act, step.argument)
             case "reader":
                 result = getattr(world.readers[step.number], step.act)()
+            case _ if step.act == "synchronous":
+                world.set_synchronous(on=step.argument)
+                result = None
             case _ if step.act == "trigger":
                 world.toggle_trigger()
                 result = None

@@ -55,18 +55,21 @@ class ModelWorld:
 
     Args:
         facts: its facts.
+        cluster: go on with this one.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, cluster: Cluster | None = None) -> None:
         self._stack = ExitStack()
-        self.cluster = Cluster(**facts._asdict())
+        self._fresh = cluster is None
+        self.cluster = cluster or Cluster(**facts._asdict())
         self._clock = Clock()
         self._server = ModelServer(self.cluster, self._clock, lock_timeout_s=HEARTBEAT_S)
         self._names: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         self._wake = self._stack.enter_context(closing(Wake()))
-        self.cluster.add_route(ROUTE)
+        if self._fresh:
+            self.cluster.add_route(ROUTE)
         self._writers = [self._connect(f"writer {number}") for number in range(WRITERS)]
         self.readers = [
             Reader(partial(self._open, f"reader {number}"), self._names.__getitem__)
@@ -96,6 +99,9 @@ class ModelWorld:
             case _:
                 getattr(writer, act)(*() if argument is None else (argument,))
         return None
+
+    def set_synchronous(self, *, on: bool) -> None:
+        self.cluster.synchronous_commit = on
 
     def toggle_trigger(self) -> None:
         self.cluster.trigger = not self.cluster.trigger

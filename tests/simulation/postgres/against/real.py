@@ -46,12 +46,22 @@ class Facts(NamedTuple):
 class RealWorld:
     """Sessions on a server where the bridge is installed; use it in a ``with`` block.
 
+    Args:
+        server: without autovacuum.
+        database: which.
+        fresh: empty the table and begin with a first checkpoint; False: go on with what is there.
+        synchronous: ``synchronous_commit`` at first.
+
     Attributes:
         facts: about the cluster, before its first checkpoint row.
     """
 
-    def __init__(self, server: EmbeddedPostgres, database: str) -> None:
+    def __init__(
+        self, server: EmbeddedPostgres, database: str, *, fresh: bool = True, synchronous: bool = True
+    ) -> None:
         self._server = server
+        self._fresh = fresh
+        self._synchronous = synchronous
         self._database = database
         self._stack = ExitStack()
         self._trigger = True
@@ -61,8 +71,9 @@ class RealWorld:
         self._attempt = attempts(self._server.dsn(self._database), heartbeat_s=HEARTBEAT_S)[0]
         self._wake = self._stack.enter_context(closing(Wake()))
         self._observer = self._connect("stranger")
-        self._observer.execute(_RESET)
-        self._observer.execute(_FIRST, (ROUTE,))
+        if self._fresh:
+            self._observer.execute(_RESET)
+            self._observer.execute(_FIRST, (ROUTE,))
         facts = self._one(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8 - 1, 'live_metrics'::regclass::oid::int8, "
             "(SELECT system_identifier FROM pg_control_system())"
@@ -87,6 +98,8 @@ class RealWorld:
     def write(self, number: int, act: str, argument: Any) -> Any:
         """What a writer does; what it sees of it."""
         writer = self._writers[number]
+        # Anew each time: what is set in a transaction is rolled back with it.
+        writer.execute(self._setting)
         match act:
             case "insert":
                 self._insert(writer, *argument)
@@ -105,6 +118,12 @@ class RealWorld:
             case _:
                 writer.execute(f"{act} {argument or ''}")
         return None
+
+    def set_synchronous(self, *, on: bool) -> None:
+        """``synchronous_commit`` of everybody, from now on."""
+        self._synchronous = on
+        for reader in self.readers:
+            reader.session.query(self._setting, timeout_s=GONE_S)
 
     def toggle_trigger(self) -> None:
         """The table's trigger off, or on again."""
@@ -135,7 +154,8 @@ class RealWorld:
         )
 
     def _connect(self, name: str) -> psycopg.Connection:
-        connection = self._stack.enter_context(self._server.connect(self._database))
+        connection = self._server.connect(self._database)
+        self._stack.callback(connection.close)
         connection.prepare_threshold = None
         self._names[connection.info.backend_pid] = name
         return connection
@@ -148,7 +168,12 @@ class RealWorld:
             assert time.monotonic() < deadline, f"{name}'s session does not end"
         session = Session.connect(self._attempt, self._wake, timeout_s=GONE_S)
         self._names[session.backend_pid] = name
+        session.query(self._setting, timeout_s=GONE_S)
         return session
+
+    @property
+    def _setting(self) -> str:
+        return f"SET synchronous_commit = {'on' if self._synchronous else 'off'}"
 
     def _one(self, query: str, *params: Any) -> tuple[Any, ...]:
         row = self._observer.execute(query, params or None).fetchone()

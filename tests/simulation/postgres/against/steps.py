@@ -110,14 +110,16 @@ class _Writer:
     _rollback = _commit
 
 
-def history(seed: int, length: int) -> list[Step]:
-    """The history of a seed."""
+def history(seed: int, length: int, *, asynchronous: float = 0.0) -> list[Step]:
+    """The history of a seed; `asynchronous` is how often ``synchronous_commit`` changes, per step."""
     choice = random.Random(seed)
     writers = [_Writer(number, choice) for number in range(WRITERS)]
     busy = choice.choice([0.4, 0.6, 0.8])
     steps: list[Step] = []
     while len(steps) < length:
-        if choice.random() < busy:
+        if choice.random() < asynchronous:
+            steps.append(Step("stranger", 0, "synchronous", choice.random() < 0.3))
+        elif choice.random() < busy:
             steps.append(choice.choice(writers).step())
         elif choice.random() < 0.02 and not any(writer.touched for writer in writers):
             steps.append(Step("stranger", 0, choice.choice(["trigger", "lock"]), choice.randrange(READERS)))

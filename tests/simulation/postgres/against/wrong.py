@@ -13,6 +13,7 @@ from tests.simulation.postgres.cluster import Cluster
 from tests.simulation.postgres.locks import AdvisoryLocks
 from tests.simulation.postgres.rows import Row
 from tests.simulation.postgres.transaction import Transaction
+from tests.simulation.postgres.wal import Commit, Record, State, Wal
 from tests.simulation.postgres.xids import View, Xids
 
 
@@ -165,4 +166,56 @@ WRONG: list[Callable[[pytest.MonkeyPatch], None]] = [
     locks_survive_session,
     nobody_is_fenced,
     target_sees_all_below,
+]
+
+
+def no_id_comes_again(patch: pytest.MonkeyPatch) -> None:
+    """Every id that was ever drawn is known after a crash."""
+    state = Wal.state
+    drawn = [0]
+    draw = Xids.draw
+
+    def counted(self: Xids, *, top: bool) -> int:
+        drawn[0] = max(drawn[0], xid := draw(self, top=top))
+        return xid
+
+    def knowing(self: Wal, keep: int) -> State:
+        found = state(self, keep)
+        found.next_xid = max(found.next_xid, drawn[0] + 1)
+        return found
+
+    patch.setattr(Xids, "draw", counted)
+    patch.setattr(Wal, "state", knowing)
+
+
+def sequence_is_exact(patch: pytest.MonkeyPatch) -> None:
+    """A sequence goes on where it stood, not ahead of it."""
+    patch.setattr("tests.simulation.postgres.cluster.LOGGED_AHEAD", 0)
+
+
+def every_commit_is_flushed(patch: pytest.MonkeyPatch) -> None:
+    """A crash keeps everything that was visible."""
+    log_commit = Transaction.log_commit
+
+    def flushed(self: Transaction, *, synchronous: bool) -> None:
+        log_commit(self, synchronous=synchronous)
+        self._wal.flush()
+
+    patch.setattr(Transaction, "log_commit", flushed)
+
+
+def savepoints_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """Recovery knows the rows of top levels only."""
+
+    def committed(records: list[Record]) -> set[int]:
+        return {record.xid for record in records if isinstance(record, Commit)}
+
+    patch.setattr("tests.simulation.postgres.wal._committed", committed)
+
+
+WRONG_AFTER_CRASH: list[Callable[[pytest.MonkeyPatch], None]] = [
+    no_id_comes_again,
+    sequence_is_exact,
+    every_commit_is_flushed,
+    savepoints_are_lost,
 ]
