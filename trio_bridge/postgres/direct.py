@@ -4,17 +4,21 @@ A pooler hands one client's statements to whatever backend is free. LISTEN and a
 backend that somebody else uses next, and two replicas could hold one leader lock. In session mode it still drops the
 settings of `conninfo.SESSION_OPTIONS`, without which a delta can miss rows and a frozen bridge keeps its locks. Poolers
 that are made to ignore those settings let us in without a word, so the session is asked who answers, and how it is set.
+Then it gets the one setting that cannot go with the login.
 """
 
 from __future__ import annotations
 
-import time
+from typing import Final
 
 from trio_bridge.handover import Wake
 from trio_bridge.postgres.conninfo import SESSION_OPTIONS
 from trio_bridge.postgres.session import LoginRefused, Session
 
-_WHO = (
+FIRST_WITH_TRANSACTION_TIMEOUT: Final = 170_000
+"""It is said after the login, because an older server refuses a login that names it."""
+
+_WHO: Final = (
     "SELECT pg_backend_pid(), current_setting('default_transaction_isolation'), "
     "(SELECT setting FROM pg_settings WHERE name = 'idle_session_timeout')"
 )
@@ -28,10 +32,11 @@ def open_direct(conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
         SourceError: as there.
         Aborted: as there.
     """
-    deadline = time.monotonic() + timeout_s
     session = Session.connect(conninfo, wake, timeout_s=timeout_s)
     try:
-        _refuse_pooler(session, timeout_s=max(0.0, deadline - time.monotonic()))
+        _refuse_pooler(session, timeout_s=timeout_s)
+        if session.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT:
+            session.query("SET transaction_timeout = 0", timeout_s=timeout_s)
     except BaseException:
         session.close()
         raise
