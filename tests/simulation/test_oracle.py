@@ -122,10 +122,10 @@ def test_a_row_that_nobody_delivered_is_lost() -> None:
 def test_a_row_that_a_crash_took_is_not_lost() -> None:
     """Only what the table says counts, and what it lost may have been shown."""
     world = World()
+    world.lead(A)
     world.writer.begin()
     rows = world.insert()
     world.writer.commit(synchronous=False)
-    world.lead(A)
     world.send(A, world.before + rows)
     world.cluster.crash(world.cluster.crash_range[0])
     world.cluster.start()
