@@ -239,7 +239,9 @@ class Connection:
         if self.backend.ended:
             return
         now = self._times.now()
-        if self._waits is None and now - self._heard_at >= CUT_AFTER_S:
+        if self._waits is not None:
+            self._times.later(now + CUT_AFTER_S, self._check_idle)
+        elif now >= self._heard_at + CUT_AFTER_S:
             self.backend.end(IDLE)
         else:
-            self._times.later(max(self._heard_at + CUT_AFTER_S, now + CHECK_S), self._check_idle)
+            self._times.later(self._heard_at + CUT_AFTER_S, self._check_idle)
