@@ -212,8 +212,12 @@ def test_a_locked_table(world: World) -> None:
     writer.insert([POINT])
     begin = world.clock.now()
     world.cluster.lock_table()
-    world.clock.later(begin + LOCK_TIMEOUT_S / 2, writer.commit)
-    world.clock.later(begin + LOCK_TIMEOUT_S / 2, world.cluster.unlock_table)
+
+    def free() -> None:
+        writer.commit()
+        world.cluster.unlock_table()
+
+    world.clock.later(begin + LOCK_TIMEOUT_S / 2, free)
     results = session.run(Span.FIRST.value, reader.params(EARLIEST), timeout_s=1)
     assert len(reader.read(EARLIEST, results).rows) == 1  # type: ignore[arg-type]
     assert world.clock.now() == begin + LOCK_TIMEOUT_S / 2 + DELAY_S
