@@ -225,3 +225,7 @@ def test_writers_and_a_locked_table(cluster: Cluster) -> None:
         new.insert([POINT])
     cluster.unlock_table()
     assert new.insert([POINT])
+    cluster.lock_table()
+    cluster.backends[-1].end("killed")
+    assert new.insert([POINT])
+    cluster.unlock_table()

@@ -144,6 +144,7 @@ class Cluster:
         self._stranger = self.connect()
         self._stranger.begin()
         self._stranger.draw()
+        self._stranger.on_end = self._go_on
 
     @property
     def table_locked(self) -> bool:
@@ -151,13 +152,9 @@ class Cluster:
         return self._stranger is not None and not self._stranger.ended
 
     def unlock_table(self) -> None:
-        """The stranger is gone, and those who waited go on."""
-        assert self._stranger is not None
-        self._stranger.commit()
-        self._stranger.end()
-        waiting, self.waiting = self.waiting, []
-        for go_on in waiting:
-            go_on()
+        """The stranger leaves, if no fault was quicker, and those who waited go on."""
+        if self._stranger is not None:
+            self._stranger.end()
 
     @property
     def crash_range(self) -> tuple[int, int]:
@@ -222,6 +219,11 @@ class Cluster:
             self.wal.append(SequenceRecord(self._logged))
         self._given += 1
         return self._given
+
+    def _go_on(self, _: str) -> None:
+        waiting, self.waiting = self.waiting, []
+        for go_on in waiting:
+            go_on()
 
     def _update(
         self,

@@ -56,15 +56,18 @@ class Statements:
             without_comments(compose("queries/gate_holder", **gate)): answers.gate_holder,
             statement("queries/cluster"): answers.cluster,
             statement("queries/version"): answers.version,
-            statement("queries/table"): answers.look,
             statement("queries/catalogue"): answers.catalogue,
             statement("queries/time_index"): answers.time_index,
             statement("queries/checkpoint_read"): answers.checkpoint_read,
             statement("queries/checkpoint_write"): answers.checkpoint_write,
             statement("queries/next_xid"): answers.next_xid,
             statement("queries/probe"): answers.probe,
+            # No leader is frozen here.
+            statement("queries/frozen_leader", leader_class=sql.Literal(LEADER_CLASS)): answers.nothing,
         }
         self._plans = {text: Plan(handler) for text, handler in fixed.items()}
+        # pg_get_expr of the index' condition opens the table.
+        self._plans[statement("queries/table")] = Plan(answers.look, locks_table=True)
         self._oid = cluster.oid
 
     def find(self, text: str) -> Plan:

@@ -21,7 +21,7 @@ class World(Protocol):
 
     def toggle_trigger(self) -> None: ...
 
-    def page_of_locked(self, reader: Reader) -> Any: ...
+    def refused(self, reader: Reader) -> Any: ...
 
 
 def play(world: World, steps: list[Step]) -> list[tuple[Any, ...]]:
@@ -40,7 +40,7 @@ def play(world: World, steps: list[Step]) -> list[tuple[Any, ...]]:
                 world.toggle_trigger()
                 result = None
             case _:
-                result = world.page_of_locked(world.readers[step.argument])
+                result = world.refused(world.readers[step.argument])
         seen.append((result, [reader.bells() for reader in world.readers], world.snapshot()))
     return seen
 

@@ -109,10 +109,10 @@ class ModelWorld:
         stranger.draw()
         stranger.end()
 
-    def page_of_locked(self, reader: Reader) -> Any:
+    def refused(self, reader: Reader) -> Any:
         self.cluster.lock_table()
         try:
-            return reader.page()
+            return reader.refused()
         finally:
             self.cluster.unlock_table()
 

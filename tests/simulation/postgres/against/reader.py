@@ -122,6 +122,17 @@ class Reader:
             read_table(self.session, TABLE, timeout_s=ANSWER_S),
         )
 
+    def refused(self) -> Any:
+        """What a run that goes on, and one that begins, gets while a stranger has the table."""
+        return self.page(), self._first_refusal(), self.history()
+
+    def _first_refusal(self) -> str:
+        try:
+            self.look()
+        except StatementRefused as error:
+            return str(error)
+        return ""
+
     def reopen(self) -> None:
         self.session.close()
         self.session = self._open_session()

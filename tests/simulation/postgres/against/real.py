@@ -132,11 +132,11 @@ class RealWorld:
             f"ALTER TABLE live_metrics {'ENABLE' if self._trigger else 'DISABLE'} TRIGGER trio_bridge_bell"
         )
 
-    def page_of_locked(self, reader: Reader) -> Any:
-        """What a delta gets while a stranger has the table."""
+    def refused(self, reader: Reader) -> Any:
+        """What `reader` gets while a stranger has the table."""
         with self._observer.transaction():
             self._observer.execute("LOCK TABLE live_metrics IN ACCESS EXCLUSIVE MODE")
-            return reader.page()
+            return reader.refused()
 
     def _insert(self, writer: psycopg.Connection, points: list[Point], ids: list[int] | None) -> None:
         columns, values = '"timestamp", value, sensor', "(%s, %s, %s)"
