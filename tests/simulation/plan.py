@@ -120,6 +120,18 @@ class Plan:
     page_bytes: int
     message_bytes: int
 
+    @property
+    def converge_s(self) -> float:
+        """Within so long after the last fault and the last row everything is delivered.
+
+        The bridge waits up to a minute where its credentials were refused. Else it notices a dead Grafana within the
+        acknowledgement's deadline, a dead Postgres within three heartbeats, connects within the deadline for that, for
+        each replica that may be dead, and waits up to `restart_max_s` in between; Postgres lets go of a dead leader
+        after 5 s.
+        """
+        slow_s = 65.0 if {"refuse_upgrades", "close_push"} & set(self.faults) else 0.0
+        return slow_s + self.ack_timeout_s + 2 * self.connect_timeout_s + 3 * self.restart_max_s + 20.0
+
 
 def plan_of(seed: int) -> Plan:
     """The plan of `seed`."""

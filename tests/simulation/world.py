@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
-from tests.simulation.faults import Faults, Names
-from tests.simulation.live import LiveModel
+from tests.simulation.books import Books
+from tests.simulation.faults import DRAIN_S, Faults, Names
+from tests.simulation.live import Delivery, LiveModel
 from tests.simulation.network import Way
+from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Plan
-from tests.simulation.postgres import Cluster, ModelServer
+from tests.simulation.postgres import CheckpointChange, Cluster, ModelServer
 from tests.simulation.process import Bridge
 from tests.simulation.settings import MEASUREMENT, ROUTE, settings_of
 from tests.simulation.times import Times
@@ -30,95 +33,230 @@ from tests.simulation.trace import Trace
 from tests.simulation.writers import Writer
 
 WAL_WRITER_S = 0.2
+"""The server's WAL writer flushes what was committed asynchronously this often (``wal_writer_delay``)."""
+
 LOOK_S = 0.05
+"""How often the world looks whether something that it waits for is so."""
+
+REST_S = 6.0
+"""Checkpoint (1 s), keyframe (5 s at the latest) and probes are over by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What came of a schedule.
+
+    Attributes:
+        seed: of it.
+        rows: in the table at the end.
+        lost: of them, how many nobody delivered.
+        phantoms: deliveries of what was never committed.
+        duplicates: deliveries beyond a row's first.
+        recovery_s: from the last fault or row to the last row delivered.
+        runs: of the route, by all replicas.
+        mode_changes: of all replicas.
+        faults: how many of each kind were made.
+        virtual_s: how long it took in its own time.
+        violations: broken promises, a sentence each; empty if all is well.
+    """
+
     seed: int
     rows: int
     lost: int
     phantoms: int
     duplicates: int
     recovery_s: float
+    runs: int
+    mode_changes: int
     faults: Counter[str]
+    virtual_s: float
     violations: list[str]
 
 
 class World:
-    def __init__(self, plan: Plan, trace: Trace) -> None:
+    """See the module; to be made within Trio.
+
+    Args:
+        plan: of the schedule.
+        trace: told.
+    """
+
+    def __init__(self, plan: Plan, trace: Trace, nursery: trio.Nursery) -> None:
         self._plan = plan
         self._trace = trace
-        self._violations: list[str] = []
-
-    async def run(self) -> Outcome:
-        plan = self._plan
-        seeded = lambda what: random.Random(f"{what} {plan.seed}")
+        self._nursery = nursery
+        self._dirty = True
         times = Times()
-        cluster = self._cluster = Cluster(
-            next_xid=seeded("xid").randint(3, 2_000), synchronous_commit=plan.asynchronous < 1, prepares=plan.prepares
+        self._cluster = cluster = Cluster(
+            next_xid=self._seeded("xids").randint(3, 2_000),
+            synchronous_commit=plan.asynchronous < 1,
+            prepares=plan.prepares,
         )
         cluster.trigger = plan.trigger
-        server = self._server = ModelServer(cluster, times, lock_timeout_s=plan.heartbeat_s)
         cluster.add_route(ROUTE, earliest=plan.earliest)
+        self._server = ModelServer(cluster, times, lock_timeout_s=plan.heartbeat_s)
+        self._live = LiveModel(
+            nursery, self._seeded("grafana"), latency_s=plan.grafana_s, service_s=plan.service_s
+        )
+        ways = [Way(plan.postgres_s, self._seeded(f"way {number}")) for number in range(plan.replicas)]
+        settings = settings_of(plan)
+        self._bridges = [
+            Bridge(number, settings, self._server, self._live, way) for number, way in enumerate(ways)
+        ]
+        self._writers = [Writer(cluster, plan, number) for number in range(plan.writers)]
+        self._oracle = Oracle(cluster, ROUTE, self._owner)
+        self._live.observers += [self._oracle, self]
+        cluster.on_take_over.append(partial(self._note_checkpoint, "takes over at"))
+        cluster.on_write.append(partial(self._note_checkpoint, "writes"))
+        self._books = Books(plan, self._bridges, self._oracle)
         names = Names()
         trio.socket.set_custom_hostname_resolver(names)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(times.run)
-            live = self._live = LiveModel(
-                nursery, seeded("grafana"), latency_s=plan.grafana_s, service_s=plan.service_s
-            )
-            ways = [Way(plan.postgres_s, seeded(f"way {n}")) for n in range(plan.replicas)]
-            settings = settings_of(plan)
-            bridges = [Bridge(n, settings, server, live, way) for n, way in enumerate(ways)]
-            restart = seeded("restart")
-            for bridge in bridges:
-                nursery.start_soon(bridge.run, partial(restart.uniform, 0.0, 1.0))
-            writers = [Writer(cluster, plan, n) for n in range(plan.writers)]
-            faults = Faults(seeded("faults"), self._trace, server=server, live=live, bridges=bridges, ways=ways, names=names)
-            nursery.start_soon(self._flush)
-            async with trio.open_nursery() as writing:
-                for writer in writers:
-                    writing.start_soon(writer.run)
-                with trio.move_on_after(plan.chaos_s):
-                    async with trio.open_nursery() as chaos:
-                        chaos.start_soon(self._chaos, faults, chaos)
-                live.calm()
-                self._trace.note("world", "calm")
-                while len(cluster.ever) < plan.rows:
-                    await trio.sleep(LOOK_S)
-                writing.cancel_scope.cancel()
-            self._trace.note("world", "quiet")
-            end = trio.current_time()
-            while True:
-                await trio.sleep(LOOK_S)
-                got = Counter((r.key) for d in live.processed if not d.keyframe for r in d.rows)
-                want = {str(r.id) for r in cluster.committed()}
-                if want <= set(got) or trio.current_time() > end + 90:
-                    break
-            rec = trio.current_time() - end
-            await trio.sleep(3)
-            for b in bridges:
-                b.terminate()
-            for b in bridges:
-                await b.wait_ended()
-            got = Counter((r.key) for d in live.processed if not d.keyframe for r in d.rows)
-            out = Outcome(plan.seed, len(want), len(want - set(got)), 0, sum(got.values()) - len(got), rec, faults.made, faults.overdue + self._trace.crashes)
-            nursery.cancel_scope.cancel()
-        return out
+        self._faults = Faults(
+            self._seeded("faults"),
+            trace,
+            server=self._server,
+            live=self._live,
+            bridges=self._bridges,
+            ways=ways,
+            names=names,
+        )
+        restart = self._seeded("restart")
+        nursery.start_soon(times.run)
+        nursery.start_soon(self._write_wal)
+        nursery.start_soon(self._books.run)
+        for bridge in self._bridges:
+            nursery.start_soon(bridge.run, partial(restart.uniform, 0.0, 1.0))
 
-    async def _flush(self):
+    async def run(self) -> Outcome:
+        """All phases."""
+        plan, cluster, oracle = self._plan, self._cluster, self._oracle
+        async with trio.open_nursery() as writing:
+            for writer in self._writers:
+                writing.start_soon(writer.run)
+            with trio.move_on_after(plan.chaos_s):
+                await self._make_faults()
+            self._live.calm()
+            self._trace.note("world", "calm")
+            while len(cluster.ever) < plan.rows:
+                await trio.sleep(LOOK_S)
+            writing.cancel_scope.cancel()
+        self._trace.note("world", "quiet", rows=len(cluster.committed()))
+        quiet_at = trio.current_time()
+        with trio.move_on_after(plan.converge_s):
+            while self._dirty and oracle.lost():
+                self._dirty = False
+                while not self._dirty:
+                    await trio.sleep(LOOK_S)
+        oracle.check_lost()
+        recovery_s = trio.current_time() - quiet_at
+        self._trace.note("world", "rest")
+        await trio.sleep(REST_S)
+        self._books.look()
+        self._books.at_rest()
+        if plan.history_rows:
+            oracle.check_panel(self._live.panel(MEASUREMENT).shown, plan.history_rows)
+        mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
+        await self._stop()
+        return Outcome(
+            seed=plan.seed,
+            rows=len(cluster.committed()),
+            lost=len(oracle.lost()),
+            phantoms=sum(violation.promise == "phantom" for violation in oracle.violations),
+            duplicates=oracle.repeated,
+            recovery_s=recovery_s,
+            runs=cluster.checkpoint(ROUTE).epoch,
+            mode_changes=mode_changes,
+            faults=self._faults.made,
+            virtual_s=trio.current_time(),
+            violations=self._violations(),
+        )
+
+    async def _stop(self) -> None:
+        """The last act: every replica is told to stop, and must, with nothing left."""
+        self._trace.note("world", "stop")
+        for bridge in self._bridges:
+            bridge.terminate()
+        with trio.move_on_after(DRAIN_S):
+            for bridge in self._bridges:
+                await bridge.wait_ended()
+            return
+        self._faults.overdue.append("somebody does not stop in quiet")
+
+    def _violations(self) -> list[str]:
+        found = []
+        for violation in self._oracle.violations:
+            # Whose locks were thrown away by a pooler may be followed by somebody else while it lives.
+            if violation.promise != "two leaders" or not self._faults.made["discard_all"]:
+                found.append(f"{violation.promise} at {violation.at:.6f}: {violation.detail}")
+        return found + self._books.violations + self._faults.overdue + self._trace.crashes
+
+    # What happens in it.
+
+    async def _make_faults(self) -> None:
+        """Draw one after the other, until cancelled."""
+        plan, rng = self._plan, self._seeded("chaos")
+        if not plan.faults:
+            await trio.sleep_forever()
+        names, weights = list(plan.faults), list(plan.faults.values())
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(rng.expovariate(1 / plan.fault_every_s))
+                nursery.start_soon(self._faults.happen, *rng.choices(names, weights))
+
+    async def _write_wal(self) -> None:
         while True:
             await trio.sleep(WAL_WRITER_S)
             self._cluster.flush()
 
-    async def _chaos(self, faults: Faults, nursery: trio.Nursery) -> None:
-        plan = self._plan
-        rng = random.Random(f"chaos {plan.seed}")
-        if not plan.faults:
-            return
-        names, weights = list(plan.faults), list(plan.faults.values())
-        while True:
-            await trio.sleep(rng.expovariate(1 / plan.fault_every_s))
-            (name,) = rng.choices(names, weights)
-            nursery.start_soon(faults.happen, name)
+    def _seeded(self, what: str) -> random.Random:
+        """A source of chance of its own, so that more of one thing does not change another."""
+        return random.Random(f"{what} {self._plan.seed}")
+
+    def _owner(self, pid: int) -> Hashable:
+        for bridge in self._bridges:
+            if pid in bridge.sessions:
+                return bridge.sessions[pid]
+        raise AssertionError(f"no replica has session {pid}")
+
+    # What it hears of (`tests.simulation.live.Observer`), for the trace.
+
+    def connected(self, connection: int, owner: Hashable) -> None:
+        """A push socket is open."""
+        self._trace.note("grafana", "connected", connection=connection, run=owner)
+
+    def processed(self, delivery: Delivery) -> None:
+        """A message was processed."""
+        self._dirty = True
+        kind = "keyframe" if delivery.keyframe else "message"
+        self._trace.note(
+            "grafana",
+            kind,
+            connection=delivery.connection,
+            run=delivery.owner,
+            rows=len(delivery.rows),
+            keys=",".join(row.key for row in delivery.rows[:3]),
+        )
+
+    def ponged(self, connection: int, sequence: int) -> None:
+        """A ping is being answered."""
+        self._trace.note("grafana", "pong", connection=connection, messages=sequence)
+
+    def _note_checkpoint(self, what: str, change: CheckpointChange) -> None:
+        new = change.new
+        self._trace.note(
+            "postgres",
+            f"{self._owner(change.pid)} {what} {new.snapshot}",
+            target=new.target,
+            after=(new.after_txid, new.after_key),
+            epoch=new.epoch,
+        )
+
+
+async def run_world(plan: Plan, trace: Trace) -> Outcome:
+    """The schedule of `plan`, from nothing to nothing."""
+    async with trio.open_nursery() as nursery:
+        outcome = await World(plan, trace, nursery).run()
+        nursery.cancel_scope.cancel()
+    return outcome
+
+

@@ -16,7 +16,8 @@ from tests.simulation.plan import Plan
 from tests.simulation.postgres import Backend, BackendEnded, Cluster, Down, Point, TableLocked
 
 RETRY_S = 0.1
-TURN_S = 0.001
+TURN_S = 0.002
+COMMIT_S = 0.02
 
 TEXTS = ("a", "b,c", "d e", "f=g", 'h"i', "j\\k", "é", "NaN", "")
 """What a line protocol has to escape, or must not take for something else."""
@@ -42,6 +43,7 @@ class Writer:
         self._rate = plan.rows / plan.chaos_s / plan.writers
         self._backend: Backend | None = None
         self._written = 0
+        self._began = 0.0
         self._own_id = (number + 1) * 1_000_000
         kinds = {
             "one": (self._one, 6.0),
@@ -62,7 +64,7 @@ class Writer:
 
     async def run(self) -> None:
         """Until cancelled; leaves its session behind as a killed client would."""
-        began = trio.current_time()
+        self._began = trio.current_time()
         names = list(self._kinds)
         weights = [weight for _, weight in self._kinds.values()]
         try:
@@ -77,7 +79,7 @@ class Writer:
                     self._leave()
                     await trio.sleep(RETRY_S)
                 self.acts[name] = self.acts.get(name, 0) + 1
-                await trio.sleep_until(began + self._written / self._rate)
+                await trio.sleep_until(self._began + self._written / self._rate)
         finally:
             self._leave()
 
@@ -154,7 +156,8 @@ class Writer:
         self._insert(self._burst())
         await self._think()
         backend.begin_commit(synchronous=self._synchronous())
-        await self._think()
+        # Who has rung keeps all others who ring from committing meanwhile.
+        await trio.sleep(self._random.uniform(0.0, COMMIT_S))
         backend.end_commit()
 
     def _begin(self) -> Backend:
@@ -178,7 +181,10 @@ class Writer:
         self._written += count
 
     def _burst(self) -> int:
-        return 1 + min(50, int(self._random.expovariate(1.0) * (self._plan.row_burst - 1.0)))
+        """How many rows; more if thinking has made it late."""
+        burst = 1 + min(50, int(self._random.expovariate(1.0) * (self._plan.row_burst - 1.0)))
+        late = int((trio.current_time() - self._began) * self._rate) - self._written
+        return burst + min(100, max(0, late - 20))
 
     def _point(self) -> Point:
         now_us = (EPOCH_NS + round(trio.current_time() * 1e9)) // 1_000

@@ -1,0 +1,94 @@
+"""What each replica says of itself, held against its promises while the schedule runs.
+
+    ahead of the socket    at most three pages and what the channels hold between the source and the socket
+    unacknowledged         at most `max_unacked_bytes` and half of it, keyframes aside
+    one connection         a route has one session in Postgres and one socket in Grafana
+    crash                  nothing happens that the program calls a bug
+
+Looks every `LOOK_S`; the ledger's own equation is asked of the oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import trio
+
+from tests.simulation.oracle import Oracle
+from tests.simulation.plan import Plan
+from tests.simulation.process import Bridge, Run
+from trio_bridge.listener.modes import MAX_PAGES_AHEAD
+from trio_bridge.sender.history import MAX_WINDOW_BYTES
+from trio_bridge.sender.pace import MAX_MESSAGE_BYTES
+
+LOOK_S = 0.1
+
+
+class Books:
+    """See the module.
+
+    Args:
+        plan: the settings.
+        bridges: the replicas.
+        oracle: judges their ledgers.
+
+    Attributes:
+        violations: sentences.
+    """
+
+    def __init__(self, plan: Plan, bridges: list[Bridge], oracle: Oracle) -> None:
+        self.violations: list[str] = []
+        self._plan = plan
+        self._bridges = bridges
+        self._oracle = oracle
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.look()
+            await trio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """At all replicas, now."""
+        for bridge in self._bridges:
+            if bridge.route is not None:
+                self._look_at(bridge)
+
+    def at_rest(self) -> None:
+        """Nothing is under way any more."""
+        for bridge in self._bridges:
+            if bridge.route is not None:
+                books = bridge.route.ledger.statistics()
+                if books.pending:
+                    self._broken(bridge, f"{books.pending} rows are pending for ever")
+
+    def _look_at(self, bridge: Bridge) -> None:
+        route = bridge.route
+        assert route is not None
+        books = route.ledger.statistics()
+        number, life = bridge.number, bridge.lives
+
+        def of(owner: Hashable) -> bool:
+            return isinstance(owner, Run) and (owner.replica, owner.life) == (number, life)
+
+        self._oracle.check_books(
+            seen=books.seen,
+            acknowledged=books.acknowledged,
+            others=sum(books.rejected.values()) + books.returned,
+            pending=books.pending,
+            of=of,
+        )
+        if books.rejected:
+            self._broken(bridge, f"rejected {books.rejected}, and every row can be sent")
+        waiting = sum(level.now for level in route.fillings().values())
+        if waiting > MAX_PAGES_AHEAD:
+            self._broken(bridge, f"{waiting} pages wait between Postgres and the socket")
+        # A message that is let through may be as large as the window; a keyframe comes on top.
+        most = self._plan.max_unacked_bytes + MAX_MESSAGE_BYTES + MAX_WINDOW_BYTES
+        if route.vitals.unacknowledged_bytes.now > most:
+            self._broken(bridge, f"{route.vitals.unacknowledged_bytes.now} bytes are unacknowledged")
+
+    def _broken(self, bridge: Bridge, what: str) -> None:
+        sentence = f"replica {bridge.number}: {what}"
+        if sentence not in self.violations:
+            self.violations.append(sentence)
