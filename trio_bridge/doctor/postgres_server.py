@@ -124,7 +124,7 @@ class PostgresServer:
         if self._facts[1] == "t":
             return warning(
                 "connected through a Unix socket, where Postgres cannot cut a bridge off that is frozen in a write: "
-                "its locks would stay and no replica could take over",
+                "its locks stay until a second replica, if there is one, ends its session",
                 "write host=127.0.0.1 in postgres.dsn",
             )
         return ok("TCP: a frozen bridge loses its locks after about 5 s")

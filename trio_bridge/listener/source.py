@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop, Wake
+from trio_bridge.listener.frozen_leader import FrozenLeader
 from trio_bridge.listener.stage import Closed, Line
 from trio_bridge.postgres.direct import open_direct
 from trio_bridge.postgres.queries import LEADER_CLASS
@@ -101,6 +102,7 @@ def wait_leader(
     """Wait until this connection leads the route `name`; False if told to stop before."""
     key = zlib.crc32(name.encode()) - (1 << 31)
     statement = f"SELECT pg_try_advisory_lock({LEADER_CLASS}, {key})"
+    frozen = FrozenLeader(session, key, answer_s=timeout_s, log=log)
     line.status.phase = "connecting"
     while not _told_to_stop(line):
         ((led,),) = session.query(statement, timeout_s=timeout_s)
@@ -112,6 +114,7 @@ def wait_leader(
         if line.status.phase != "standby":
             line.status.phase = "standby"
             log.info("standby", reason="another replica leads this route")
+        frozen.look(time.monotonic())
         again_at = time.monotonic() + random.uniform(*LEADER_RETRY_S)  # noqa: S311  (spreads replicas, hides nothing)
         while time.monotonic() < again_at:
             line.wake.arm()
