@@ -43,9 +43,10 @@ class SteadyWriter(threading.Thread):
         dsn: where to.
         rate: rows a second.
         rows: in each INSERT; each is a transaction.
+        table: has the columns ``value`` and ``note``.
     """
 
-    def __init__(self, dsn: str, rate: float, rows: int = 1) -> None:
+    def __init__(self, dsn: str, rate: float, rows: int = 1, table: str = TABLE) -> None:
         super().__init__(daemon=True)
         self.committed = 0
         self.slowest_s = 0.0
@@ -53,13 +54,15 @@ class SteadyWriter(threading.Thread):
         self._dsn = dsn
         self._gap_s = rows / rate
         self._rows = rows
+        self._table = table
         self._ending = threading.Event()
 
     def run(self) -> None:
         try:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
                 statement = (
-                    f"INSERT INTO {TABLE} (value, note) SELECT g, 'x' FROM generate_series(1, {self._rows}) g"
+                    f"INSERT INTO {self._table} (value, note) "
+                    f"SELECT g, 'x' FROM generate_series(1, {self._rows}) g"
                 )
                 due = time.monotonic()
                 while not self._ending.is_set():
