@@ -132,13 +132,14 @@ class Oracle:
         owner_of: whose session of Postgres a pid is, in the words of `LiveModel.dial`.
 
     Attributes:
-        violations: in their order.
+        violations: in their order; what is found again and again is told once.
         repeated: deliveries beyond a row's first.
     """
 
     def __init__(self, cluster: Cluster, route: str, owner_of: Callable[[int], Hashable]) -> None:
         self.violations: list[Violation] = []
         self.repeated = 0
+        self._told: set[tuple[str, str]] = set()
         self._cluster = cluster
         self._route = route
         self._owner_of = owner_of
@@ -309,4 +310,6 @@ class Oracle:
         return row in self._cluster.table.of(row.txid)
 
     def _broken(self, promise: str, detail: str) -> None:
-        self.violations.append(Violation(trio.current_time(), promise, detail))
+        if (promise, detail) not in self._told:
+            self._told.add((promise, detail))
+            self.violations.append(Violation(trio.current_time(), promise, detail))

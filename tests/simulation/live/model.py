@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Hashable
 from http import HTTPStatus
 from typing import Final
@@ -80,7 +81,7 @@ class LiveModel:
         self._ping_interval_s = ping_interval_s
         self._cut_after_s = cut_after_s
         self._sockets: list[_Open] = []
-        self._old_pings: list[bytes] = [b"never asked"]
+        self._old_pings: deque[bytes] = deque([b"never asked"], maxlen=20)
         self._panels: dict[str, Panel] = {}
         self._cached: dict[str, tuple[Schema, tuple[Row, ...]]] = {}
         self._calmed = trio.lowlevel.ParkingLot()
@@ -189,7 +190,7 @@ class LiveModel:
     def stray_pong(self) -> None:
         """A pong that answers nothing: of a ping that was answered or of another socket, unknown, or empty."""
         for socket in self._sockets:
-            socket.peer.pong(self._rng.choice([*self._old_pings[-20:], self._rng.randbytes(16), b""]))
+            socket.peer.pong(self._rng.choice([*self._old_pings, self._rng.randbytes(16), b""]))
 
     def flood_pings(self, count: int) -> None:
         """Many pings at once."""
@@ -277,14 +278,14 @@ class LiveModel:
 
     def _answer(self, socket: _Open, payload: bytes) -> None:
         now = trio.current_time()
-        if payload != self._old_pings[-1]:
-            self._old_pings.append(payload)
         if now < self._silent_until:
             return
         if now < self._lossy_until and self._rng.randrange(self._pong_loss) == 0:
             return
         for observer in self.observers:
             observer.ponged(socket.number, socket.sequence)
+        # Only those: the answer to one that was passed over would be a late one, and true.
+        self._old_pings.append(payload)
         socket.peer.pong(payload, self._pong_delay_s if now < self._delayed_until else 0.0)
 
     def _publish(self, socket: _Open, data: bytes) -> None:
