@@ -141,8 +141,9 @@ class Answers:
             page: Answer = [(None, None, str(view).encode())]
             for found in islice(rows, int(_text(params[1]))):
                 text = found.text(columns)
-                cells = row(found.txid, found.id)
-                page.append((*cells, text if len(text) <= MAX_ROW_BYTES else None))
+                page.append(
+                    (b"%d" % found.txid, b"%d" % found.id, text if len(text) <= MAX_ROW_BYTES else None)
+                )
             return page
 
         return handler

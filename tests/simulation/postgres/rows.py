@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from typing import NamedTuple
 
-COLUMNS = ("id", "timestamp", "value", "sensor", "txid")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Point(NamedTuple):
@@ -53,7 +53,7 @@ class Row:
                 "id": str(self.id),
                 "timestamp": f'"{self.point.timestamp}"',
                 "value": repr(float(self.point.value)).removesuffix(".0"),
-                "sensor": json.dumps(self.point.sensor, ensure_ascii=False),
+                "sensor": "null" if self.point.sensor is None else _quoted(self.point.sensor),
                 "txid": f'"{self.txid}"',
             }
             self._text = ("{" + ",".join(f'"{name}":{cells[name]}' for name in columns) + "}").encode()

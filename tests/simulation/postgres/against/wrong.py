@@ -204,6 +204,17 @@ def every_commit_is_flushed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Transaction, "log_commit", flushed)
 
 
+def an_id_alone_is_flushed(patch: pytest.MonkeyPatch) -> None:
+    """A synchronous commit waits for the disk also if it has written nothing."""
+    log_commit = Transaction.log_commit
+
+    def flushed(self: Transaction, *, synchronous: bool) -> None:
+        self._wrote = True
+        log_commit(self, synchronous=synchronous)
+
+    patch.setattr(Transaction, "log_commit", flushed)
+
+
 def savepoints_are_lost(patch: pytest.MonkeyPatch) -> None:
     """Recovery knows the rows of top levels only."""
 
@@ -217,5 +228,6 @@ WRONG_AFTER_CRASH: list[Callable[[pytest.MonkeyPatch], None]] = [
     no_id_comes_again,
     sequence_is_exact,
     every_commit_is_flushed,
+    an_id_alone_is_flushed,
     savepoints_are_lost,
 ]
