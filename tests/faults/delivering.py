@@ -30,6 +30,8 @@ from trio_bridge.postgres.install import install
 from trio_bridge.route import Route
 from trio_bridge.service import Service
 
+UNSAVED = "SELECT EXISTS (SELECT FROM chaos r, trio_bridge.checkpoint c WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot))"
+
 ROUTE = RouteSettings(name=TABLE, table=TABLE, fields=FIELDS)
 
 
@@ -105,6 +107,11 @@ class Delivering:
         """Until each has been processed by the Live server."""
         wanted = list(ids)
         await wait_until(lambda: all(self.sink.times(key) for key in wanted))
+
+    async def wait_saved(self) -> None:
+        """Until the checkpoint covers every row that is committed."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            await wait_until(lambda: connection.execute(UNSAVED).fetchone() == (False,))
 
     async def wait_failed(self, failures: int) -> float:
         """Until as many runs have failed; when the last one did, monotonic seconds."""

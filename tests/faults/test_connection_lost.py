@@ -52,7 +52,7 @@ async def test_a_terminated_session_is_noticed_at_once_and_its_gap_is_filled(
             for number in range(5):
                 await world.wait_arrived(await world.insert())
                 # What has been acknowledged is in the checkpoint: the gap begins with nothing to repeat.
-                await wait_until(lambda: world.route.status.unsaved_since is None)
+                await world.wait_saved()
                 pid = backend(database.dsn)
                 began = time.monotonic()
                 connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
