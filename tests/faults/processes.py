@@ -81,3 +81,9 @@ def gate_held(world: Readings) -> bool:
 def writer(world: Readings, rate: float, rows: int = 1) -> SteadyWriter:
     """Writes into the world's table; not started yet."""
     return SteadyWriter(world.dsn, rate, rows=rows, table=TABLE)
+
+
+def status_url(bridge: BridgeProcess) -> str:
+    """Where it serves its status, which it does from before it is connected."""
+    (served,) = events(bridge, "serving_status")
+    return str(served["url"])
