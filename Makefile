@@ -19,10 +19,10 @@ BROWSER := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/br
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" pyproject.toml
 
-.PHONY: help demo test check coverage format requirements clean
+.PHONY: help demo test check coverage format release-check requirements clean
 
 help: ## This list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(READY) ## Show it: writers, PostgreSQL, the bridge and a live page (ARGS="--seconds 20")
 	$(RUN) trio_bridge demo $(ARGS)
@@ -47,6 +47,9 @@ coverage: $(READY) $(BROWSER) ## Branch coverage of the tests, the processes the
 format: $(READY) ## Format, and fix what can be fixed
 	$(RUN) ruff check --fix-only
 	$(RUN) ruff format
+
+release-check: $(READY) ## Wheel, sdist, bill of materials and licences in dist/, checked
+	$(RUN) tests.release
 
 requirements: $(READY) ## Pin what pyproject.toml asks for, with hashes (ARGS="--upgrade")
 	$(COMPILE) --extra dev $(ARGS) --output-file requirements/dev.txt

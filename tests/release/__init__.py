@@ -1,0 +1,1 @@
+"""What is handed out, and what must hold of it: see `check`."""
