@@ -15,7 +15,7 @@ oracle is in the middle of something. It knows these promises:
     back                a checkpoint covers less than the one before
     unfenced            somebody writes a checkpoint whom another has replaced
     two leaders         a run takes a route over whose leader's session lives
-    undrained           a run that ended well leaves delivered rows outside of the checkpoint         (asked then)
+    unsaved             bridges that ended well leave delivered rows outside of the checkpoint        (asked then)
     books               the bridge counts more acknowledged rows than pongs cover, or loses count     (asked any time)
     panel               a viewer does not see the last rows                                           (asked when quiet)
 
@@ -212,17 +212,14 @@ class Oracle:
         if lost := self.lost():
             self._broken("lost", f"{len(lost)} rows, the first is {lost[0]}")
 
-    def check_drained(self, owner: Hashable) -> None:
-        """The run `owner` ended well, nothing has happened since."""
-        run = self._runs.get(owner)
+    def check_saved(self) -> None:
+        """Everybody has ended well."""
         place = Place.read(self._cluster.checkpoint(self._route))
         left = [
-            row
-            for row in self._cluster.committed()
-            if run is not None and row.uid in run.delivered and not place.covers(row)
+            row for row in self._cluster.committed() if row.uid in self._delivered and not place.covers(row)
         ]
         if left:
-            self._broken("undrained", f"{owner} left {len(left)} rows, the first is {left[0]}")
+            self._broken("unsaved", f"{len(left)} rows, the first is {left[0]}")
 
     def check_books(
         self, *, seen: int, acknowledged: int, others: int, pending: int, of: Callable[[Hashable], bool]

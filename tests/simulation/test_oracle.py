@@ -101,7 +101,7 @@ def test_a_life_in_order_breaks_nothing() -> None:
         world.pong(B)
         world.save(B)
         world.oracle.check_lost()
-        world.oracle.check_drained(B)
+        world.oracle.check_saved()
         world.oracle.check_panel([as_line(row) for row in rows], 100)
         world.oracle.check_books(seen=4, acknowledged=4, others=0, pending=0, of=B.__eq__)
         assert world.oracle.repeated == 2
@@ -295,13 +295,13 @@ def test_a_leader_is_not_replaced_while_its_session_lives() -> None:
         world.lead(B)
 
 
-def test_a_run_that_ended_well_left_nothing() -> None:
+def test_who_ended_well_left_nothing() -> None:
     """Whatever it delivered is in the checkpoint."""
     world = World()
     world.lead(A)
     world.send(A, world.before)
-    with expecting(world, "undrained"):
-        world.oracle.check_drained(A)
+    with expecting(world, "unsaved"):
+        world.oracle.check_saved()
 
 
 @pytest.mark.parametrize(
