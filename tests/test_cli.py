@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,3 +261,16 @@ def test_demo_of_a_real_grafana_needs_its_token(cli):
     assert result.exit_code == 2
     assert result.stderr.startswith("trio-bridge: grafana: no credentials")
     assert "no Grafana" in cli("demo", "--token-file", "x").stderr
+
+
+def test_a_running_bridge_leaves_no_core_dump():
+    """A core dump would hold the token and the database's password."""
+    env = SETTINGS | {"TRIO_BRIDGE_POSTGRES_DSN": "host=127.0.0.1 port=9", "TRIO_BRIDGE_HTTP_LISTEN": "off"}
+    command = [sys.executable, "-m", "trio_bridge", "run"]
+    with subprocess.Popen(command, env=environment(env), stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        # The first line is written after the settings are read: the limit is in force.
+        process.stderr.readline()
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        process.terminate()
+    assert re.search(r"Max core file size +0 +0 +bytes", limits)

@@ -114,12 +114,16 @@ def main() -> None:
 @_settings
 def run(config: Path | None, **flags: object) -> None:
     """Deliver rows until stopped by SIGTERM or SIGINT."""
+    import resource
+
     import structlog
 
     from trio_bridge import service
     from trio_bridge.config.load import load
     from trio_bridge.logs import to_stderr
 
+    # A core dump would hold the token and the password.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     loaded = load(file=config, environ=os.environ, flags=_by_flag(flags))
     with to_stderr(loaded.settings.service):
         for warning in loaded.warnings:
