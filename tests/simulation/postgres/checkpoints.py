@@ -1,4 +1,4 @@
-"""The table ``trio_bridge.checkpoint``: one row a route, in the same log as the rows that it speaks of."""
+"""A row of the table ``trio_bridge.checkpoint``, and what is told of its changes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,3 @@ class CheckpointChange(NamedTuple):
 
 
 Hook = Callable[[CheckpointChange], None]
-
-REFUSALS = {
-    "25006": "cannot execute UPDATE in a read-only transaction",
-    "42501": "permission denied for table checkpoint",
-    "53100": 'could not extend file "base/5/16412": No space left on device',
-}
-"""What a checkpoint's UPDATE may fail of, by sqlstate. Only the full disk finds out after an id is drawn."""

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from tests.simulation.postgres.backend import Backend
-from tests.simulation.postgres.checkpoints import REFUSALS, CheckpointChange, CheckpointRow, Hook
-from tests.simulation.postgres.faults import Down, Refused
+from tests.simulation.postgres.checkpoint_table import CheckpointTable
+from tests.simulation.postgres.checkpoints import CheckpointRow, Hook
+from tests.simulation.postgres.faults import Down
 from tests.simulation.postgres.locks import AdvisoryLocks
 from tests.simulation.postgres.rows import Row, Table
 from tests.simulation.postgres.transaction import Bell
 from tests.simulation.postgres.wal import Sequence as SequenceRecord
-from tests.simulation.postgres.wal import Update, Wal
+from tests.simulation.postgres.wal import Wal
 from tests.simulation.postgres.xids import View, Xids
 from trio_bridge.listener.table_source import BELL_CHANNEL
 from trio_bridge.postgres.queries import GATE_CLASS
@@ -79,7 +80,7 @@ class Cluster:
         self.xids = Xids(next_xid)
         self.locks = AdvisoryLocks()
         self.table = Table()
-        self._checkpoints: dict[str, CheckpointRow] = {}
+        self.checkpoints = CheckpointTable(self)
         self._pids = count(101)
         self._uids = count(1)
         self._given = self._logged = 0
@@ -90,7 +91,9 @@ class Cluster:
         """Install a route: its first checkpoint is durable, and no failover goes back behind it."""
         start = View(FIRST_XID, FIRST_XID) if earliest else self.snapshot()
         row = CheckpointRow(self.system_identifier, str(start))
-        self._store(self.connect(), name, row).end()
+        installer = self.connect()
+        self.checkpoints.store(installer, name, row)
+        installer.end()
         self.wal.flush()
         self._floor = len(self.wal)
 
@@ -116,11 +119,13 @@ class Cluster:
 
     def checkpoint(self, name: str) -> CheckpointRow:
         """As committed and visible."""
-        return self._checkpoints[name]
+        return self.checkpoints.rows[name]
 
     def take_over(self, backend: Backend, name: str) -> CheckpointRow | None:
         """The UPDATE that begins an epoch; None: there is no such route."""
-        return self._update(backend, name, lambda old: old._replace(epoch=old.epoch + 1), self.on_take_over)
+        return self.checkpoints.update(
+            backend, name, lambda old: old._replace(epoch=old.epoch + 1), self.on_take_over
+        )
 
     def write_checkpoint(
         self,
@@ -137,7 +142,7 @@ class Cluster:
                 return None
             return old._replace(snapshot=snapshot, target=target, after_txid=after_txid, after_key=after_key)
 
-        return self._update(backend, name, advance, self.on_write)
+        return self.checkpoints.update(backend, name, advance, self.on_write)
 
     def lock_table(self) -> None:
         """A stranger's ACCESS EXCLUSIVE, for which it draws an id: whoever wants the table now waits, or is refused."""
@@ -225,35 +230,6 @@ class Cluster:
         for go_on in waiting:
             go_on()
 
-    def _update(
-        self,
-        backend: Backend,
-        name: str,
-        change: Callable[[CheckpointRow], CheckpointRow | None],
-        hooks: list[Hook],
-    ) -> CheckpointRow | None:
-        refusal = self.checkpoint_refusal
-        if refusal is not None and refusal != "53100":
-            raise Refused(refusal, REFUSALS[refusal])
-        old = self._checkpoints.get(name)
-        new = None if old is None else change(old)
-        if old is None or new is None:
-            return None
-        if refusal is not None:
-            with backend.statement() as transaction:
-                transaction.xid()
-                raise Refused(refusal, REFUSALS[refusal])
-        self._store(backend, name, new)
-        for hook in hooks:
-            hook(CheckpointChange(name, old, new, backend.pid))
-        return new
-
-    def _store(self, backend: Backend, name: str, row: CheckpointRow) -> Backend:
-        with backend.statement() as transaction:
-            transaction.log(Update(transaction.xid(), name, row))
-        self._checkpoints[name] = row
-        return backend
-
     def _fall(self, keep: int) -> None:
         self.up = False
         self.turns.clear()
@@ -266,5 +242,5 @@ class Cluster:
         self.table = Table()
         self.table.add(state.rows)
         self.ever.update((row.uid, row) for row in state.rows)
-        self._checkpoints = state.checkpoints
+        self.checkpoints.rows = state.checkpoints
         self._given = self._logged = state.sequence
