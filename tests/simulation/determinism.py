@@ -1,8 +1,8 @@
 """Everything that differs from run to run, made a function of the seed: time, chance, and the order of Trio's tasks.
 
-Inside `determined` the process has one clock, Trio's virtual one, which jumps to the next deadline as soon as every task
-waits; the program's own clocks (`time.monotonic`, `time.time_ns`) show it too. Chance has one source. Trio shuffles the
-tasks that are ready at the same moment: the seed decides how. Left, everything is as it was. Owns nothing; one at a time.
+Inside `determined` the process has one clock, a virtual one; the program's own (`time.monotonic`, `time.time_ns`) show
+it too. Chance has one source. Trio shuffles the tasks that are ready at the same moment: the seed decides how. Left,
+everything is as it was. Owns nothing; one at a time in a process.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import trio
-from trio.testing import MockClock
+
+from tests.simulation.clock import Clock
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """The wall clock at virtual second 0, ns since 1970."""
 
 
 @contextmanager
-def determined(seed: int) -> Iterator[MockClock]:
+def determined(seed: int) -> Iterator[Clock]:
     """Yields the clock to give to `trio.run`."""
-    clock = MockClock(autojump_threshold=0)
+    clock = Clock()
     source = random.Random(f"the program's chance, {seed}")
     now = clock.current_time
     state = random.getstate()

@@ -32,18 +32,16 @@ class Names(trio.abc.HostnameResolver):
     def __init__(self) -> None:
         self.broken = False
 
-    async def getaddrinfo(
-        self, host: bytes | None, port: bytes | str | int | None, family: int = 0, type: int = 0, *_: int
-    ) -> list[Any]:
+    async def getaddrinfo(self, *_: Any) -> list[Any]:
         """See `trio.abc.HostnameResolver`."""
         await trio.lowlevel.checkpoint()
         if self.broken:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return [(socket.AF_INET, type, 0, "", ("192.0.2.1", port))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 5432))]
 
-    async def getnameinfo(self, sockaddr: tuple[str, int], flags: int) -> tuple[str, str]:
+    async def getnameinfo(self, *_: Any) -> tuple[str, str]:
         """See `trio.abc.HostnameResolver`."""
-        raise NotImplementedError
+        raise AssertionError("nobody asks for an address' name")
 
 
 class Faults:

@@ -1,7 +1,7 @@
 """What one seed stands for: settings, limits, a world with its latencies, writers, and a random subset of the faults.
 
-Swarm testing: a schedule with every fault at once finds less than many schedules of which each leaves most out (Groce et
-al., "Swarm Testing", 2012). So the seed draws first which faults exist at all and how often something happens, then
+Swarm testing: a schedule with every fault at once finds less than many schedules of which each leaves most out (Groce
+et al., "Swarm Testing", 2012). So the seed draws first which faults exist at all and how often something happens, then
 everything else. Pure: a seed in, a frozen plan out.
 """
 

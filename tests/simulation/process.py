@@ -1,7 +1,7 @@
 """One replica of the bridge: the real service, in a process that can be killed, frozen and stopped by a signal.
 
-A replica has many lives, as under a supervisor that starts it again; in each it is `run_service`, unchanged, between the
-two models. *Owns* the task of its present life. Each run of its route has a `Run` to its name: its session's pid in
+A replica has many lives, as under a supervisor that starts it again; in each it is `run_service`, unchanged, between
+the two models. *Owns* the task of its present life. Each run of its route has a `Run` to its name: its session's pid in
 Postgres and its socket's owner in Grafana are told apart by it.
 """
 
@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 import structlog
 import trio
 
+from tests.simulation.clock import Clock
 from tests.simulation.live import End, LiveModel
 from tests.simulation.postgres import ModelServer
 from tests.simulation.thread import Freezer, Thread, current_thread
@@ -72,6 +73,7 @@ class Bridge:
         settings: the same for all.
         server: Postgres.
         live: Grafana.
+        clock: of the schedule.
         latency: of the way to Postgres.
 
     Attributes:
@@ -90,6 +92,8 @@ class Bridge:
         settings: Settings,
         server: ModelServer,
         live: LiveModel,
+        *,
+        clock: Clock,
         latency: Callable[[], float],
     ) -> None:
         self.sessions: dict[int, Run] = {}
@@ -102,6 +106,7 @@ class Bridge:
         self._settings = settings
         self._server = server
         self._live = live
+        self._clock = clock
         self._latency = latency
         self._run = Run(number, 0, 0)
         self._life: trio.CancelScope | None = None
@@ -156,7 +161,7 @@ class Bridge:
 
     async def _run_source(self, work: Callable[[], None]) -> None:
         self._run = self._run._replace(run=self._run.run + 1)
-        await Thread(work, self.freezer, self._latency).run()
+        await Thread(work, self._clock, self.freezer, self._latency).run()
 
     def _open_session(self, conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
         thread = current_thread()
@@ -166,7 +171,7 @@ class Bridge:
         # It has all of a session's methods that a source uses, and nothing of libpq.
         return cast("Session", session)
 
-    async def _dial(self, host: str, port: int) -> Wire:
+    async def _dial(self, _host: str, _port: int) -> Wire:
         await self.freezer.wait_thawed()
         end = await self._live.dial(self._run)
         return Wire(StillStream(end, self.freezer), lambda: end.close_now(reset=True))

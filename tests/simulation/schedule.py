@@ -15,5 +15,5 @@ def run_schedule(seed: int) -> tuple[Outcome, Trace]:
     """Run the schedule of `seed`."""
     plan, trace = plan_of(seed), Trace()
     with determined(seed) as clock, limits_of(plan), trace.of_the_program():
-        outcome = trio.run(run_world, plan, trace, clock=clock)
+        outcome = trio.run(run_world, plan, trace, clock, clock=clock)
     return outcome, trace

@@ -1,4 +1,4 @@
-"""A plan as the program's settings, and the limits that are constants of the program, as small as the plan wants them."""
+"""A plan as the program's settings, and the limits that are constants of the program, as small as the plan has them."""
 
 from __future__ import annotations
 

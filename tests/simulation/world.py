@@ -20,6 +20,7 @@ from functools import partial
 import trio
 
 from tests.simulation.books import Books
+from tests.simulation.clock import Clock
 from tests.simulation.faults import DRAIN_S, Faults, Names
 from tests.simulation.live import Delivery, LiveModel
 from tests.simulation.network import Way
@@ -28,7 +29,6 @@ from tests.simulation.plan import Plan
 from tests.simulation.postgres import CheckpointChange, Cluster, ModelServer
 from tests.simulation.process import Bridge
 from tests.simulation.settings import MEASUREMENT, ROUTE, settings_of
-from tests.simulation.times import Times
 from tests.simulation.trace import Trace
 from tests.simulation.writers import Writer
 
@@ -79,14 +79,15 @@ class World:
     Args:
         plan: of the schedule.
         trace: told.
+        clock: of the schedule.
+        nursery: for what it owns.
     """
 
-    def __init__(self, plan: Plan, trace: Trace, nursery: trio.Nursery) -> None:
+    def __init__(self, plan: Plan, trace: Trace, clock: Clock, nursery: trio.Nursery) -> None:
         self._plan = plan
         self._trace = trace
         self._nursery = nursery
         self._dirty = True
-        times = Times()
         self._cluster = cluster = Cluster(
             next_xid=self._seeded("xids").randint(3, 2_000),
             synchronous_commit=plan.asynchronous < 1,
@@ -94,14 +95,15 @@ class World:
         )
         cluster.trigger = plan.trigger
         cluster.add_route(ROUTE, earliest=plan.earliest)
-        self._server = ModelServer(cluster, times, lock_timeout_s=plan.heartbeat_s)
+        self._server = ModelServer(cluster, clock, lock_timeout_s=plan.heartbeat_s)
         self._live = LiveModel(
             nursery, self._seeded("grafana"), latency_s=plan.grafana_s, service_s=plan.service_s
         )
         ways = [Way(plan.postgres_s, self._seeded(f"way {number}")) for number in range(plan.replicas)]
         settings = settings_of(plan)
         self._bridges = [
-            Bridge(number, settings, self._server, self._live, way) for number, way in enumerate(ways)
+            Bridge(number, settings, self._server, self._live, clock=clock, latency=way)
+            for number, way in enumerate(ways)
         ]
         self._writers = [Writer(cluster, plan, number) for number in range(plan.writers)]
         self._oracle = Oracle(cluster, ROUTE, self._owner)
@@ -121,7 +123,6 @@ class World:
             names=names,
         )
         restart = self._seeded("restart")
-        nursery.start_soon(times.run)
         nursery.start_soon(self._write_wal)
         nursery.start_soon(self._books.run)
         for bridge in self._bridges:
@@ -179,16 +180,18 @@ class World:
         with trio.move_on_after(DRAIN_S):
             for bridge in self._bridges:
                 await bridge.wait_ended()
+            self._oracle.check_saved()
             return
         self._faults.overdue.append("somebody does not stop in quiet")
 
     def _violations(self) -> list[str]:
-        found = []
-        for violation in self._oracle.violations:
+        broken = [
+            f"{violation.promise} at {violation.at:.6f}: {violation.detail}"
+            for violation in self._oracle.violations
             # Whose locks were thrown away by a pooler may be followed by somebody else while it lives.
-            if violation.promise != "two leaders" or not self._faults.made["discard_all"]:
-                found.append(f"{violation.promise} at {violation.at:.6f}: {violation.detail}")
-        return found + self._books.violations + self._faults.overdue + self._trace.crashes
+            if violation.promise != "two leaders" or not self._faults.made["discard_all"]
+        ]
+        return broken + self._books.violations + self._faults.overdue + self._trace.crashes
 
     # What happens in it.
 
@@ -201,7 +204,8 @@ class World:
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.sleep(rng.expovariate(1 / plan.fault_every_s))
-                nursery.start_soon(self._faults.happen, *rng.choices(names, weights))
+                (name,) = rng.choices(names, weights)
+                nursery.start_soon(self._faults.happen, name)
 
     async def _write_wal(self) -> None:
         while True:
@@ -252,11 +256,9 @@ class World:
         )
 
 
-async def run_world(plan: Plan, trace: Trace) -> Outcome:
+async def run_world(plan: Plan, trace: Trace, clock: Clock) -> Outcome:
     """The schedule of `plan`, from nothing to nothing."""
     async with trio.open_nursery() as nursery:
-        outcome = await World(plan, trace, nursery).run()
+        outcome = await World(plan, trace, clock, nursery).run()
         nursery.cancel_scope.cancel()
     return outcome
-
-

@@ -1,7 +1,8 @@
 """Writers: each a session of its own that inserts rows in every way a transaction allows, at a steady mean rate.
 
 Statement by statement they think, so that transactions overlap, commit out of order and outlast checkpoints. A writer
-that loses its session, or finds the table locked, opens another one and goes on with something else. *Owns* its backend.
+that loses its session, or finds the table locked, opens another one and goes on with something else. *Owns* its
+backend.
 """
 
 from __future__ import annotations
@@ -200,4 +201,3 @@ class Writer:
     async def _think(self, factor: float = 1.0) -> None:
         pause_s = self._random.expovariate(1.0) * self._plan.think_s * factor
         await trio.sleep(min(pause_s, 4.0))
-

@@ -1,0 +1,100 @@
+"""The one clock of a schedule, and its calendar: when nobody has anything to do, time jumps to whatever comes next.
+
+Trio asks a clock for the time and, once every task waits and no descriptor is ready, lets it jump (as
+`trio.testing.MockClock` does). This one jumps to the next deadline of Trio's or the next entry of its calendar,
+exactly, and runs the entry there and then: the models' network, and the greenlets that stand for threads, live in the
+calendar and cost no task. Pure but for the hook into Trio's run loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+import trio
+from trio._core._run import GLOBAL_RUN_CONTEXT
+from trio.testing import MockClock
+
+
+class Entry:
+    """Something that is to be done at a moment."""
+
+    __slots__ = ("_action", "_at", "_number")
+
+    def __init__(self, at: float, number: int, action: Callable[[], None]) -> None:
+        self._at = at
+        self._number = number
+        self._action: Callable[[], None] | None = action
+
+    def __lt__(self, other: Entry) -> bool:
+        return (self._at, self._number) < (other._at, other._number)
+
+    @property
+    def at(self) -> float:
+        """Virtual seconds; ``inf`` once it is cancelled."""
+        return math.inf if self._action is None else self._at
+
+    def cancel(self) -> None:
+        """It is not to be done any more."""
+        self._action = None
+
+    def happen(self) -> None:
+        """Now."""
+        if self._action is not None:
+            self._action()
+
+
+class Clock(trio.abc.Clock):
+    """See the module; also the `Times` of `tests.simulation.postgres`."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._calendar: list[Entry] = []
+        self._entries = 0
+
+    def now(self) -> float:
+        """Virtual seconds."""
+        return self._now
+
+    def later(self, at: float, action: Callable[[], None]) -> None:
+        """Call `action` at `at`; what is due at the same time in the order of these calls."""
+        self.enter(at, action)
+
+    def enter(self, at: float, action: Callable[[], None]) -> Entry:
+        """As `later`, to be cancelled perhaps."""
+        self._entries += 1
+        entry = Entry(at, self._entries, action)
+        heappush(self._calendar, entry)
+        return entry
+
+    # What Trio asks.
+
+    def start_clock(self) -> None:
+        """See `trio.abc.Clock`."""
+        GLOBAL_RUN_CONTEXT.runner.clock_autojump_threshold = 0
+
+    def current_time(self) -> float:
+        """See `trio.abc.Clock`."""
+        return self._now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """See `trio.abc.Clock`."""
+        return 0.0 if deadline <= self._now else 999_999_999.0
+
+    def _autojump(self) -> None:
+        calendar = self._calendar
+        while calendar and calendar[0].at == math.inf:
+            heappop(calendar)
+        deadline = GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        if not calendar or deadline < calendar[0].at:
+            assert deadline < math.inf, "everybody waits for ever"
+            self._now = deadline
+            return
+        self._now = max(self._now, calendar[0].at)
+        while calendar and calendar[0].at <= self._now:
+            heappop(calendar).happen()
+
+
+# Trio lets no other class jump, and that one nobody inherit from it.
+MockClock.register(Clock)

@@ -1,0 +1,60 @@
+"""Many seeds over all cores: a process runs one schedule at a time, because a schedule takes over its process' clock.
+
+A schedule that fails in itself (an exception of the simulation's own, or no end within `HANG_S` of real time) counts as
+one that broke a promise: silence is no success.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+from tests.simulation.schedule import run_schedule
+from tests.simulation.world import Outcome
+
+HANG_S = 120
+"""Real seconds. One schedule takes about 0.3 of them."""
+
+CHUNK = 8
+
+
+class Hang(BaseException):
+    """A schedule does not come to an end."""
+
+
+def outcomes(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
+    """Run the schedules of `seeds` in `jobs` processes; in the order of the seeds."""
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(outcome, seeds, chunksize=CHUNK)
+
+
+def outcome(seed: int) -> Outcome:
+    """Of one schedule, whatever happens in it."""
+    try:
+        with _limited():
+            result, _ = run_schedule(seed)
+    except (Exception, Hang) as error:
+        failure = "".join(traceback.format_exception(error))
+        return Outcome(
+            seed, 0, 0, 0, 0, 0.0, 0, 0, Counter(), 0.0, [f"the schedule itself failed: {failure}"]
+        )
+    return result
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def give_up(*_: object) -> None:
+        raise Hang
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(HANG_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
