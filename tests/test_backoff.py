@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,12 +23,14 @@ class Lowest(random.Random):
         return min(a, b)
 
 
+@pytest.mark.fault(48)
 def test_the_bound_doubles_up_to_the_cap():
     """Each failure doubles the longest possible wait until the cap."""
     backoff = Backoff(0.1, 1.0, Highest())
     assert [backoff.next_wait_s() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
+@pytest.mark.fault(48)
 def test_the_jitter_is_full():
     """The shortest possible wait is none, so that many bridges spread over the whole bound."""
     backoff = Backoff(0.1, 1.0, Lowest())
@@ -52,6 +55,7 @@ def test_reset_starts_again():
     assert backoff.next_wait_s() == 0.1
 
 
+@pytest.mark.fault(49)
 def test_refused_credentials_wait_long():
     """No tight loop against a Grafana that knows us not: 30 to 60 s, whatever the other bounds are."""
     assert Backoff(0.1, 1.0, Lowest()).next_wait_s(refused=True) == REFUSED_MIN_S == 30.0

@@ -164,6 +164,7 @@ async def test_a_late_row_takes_its_place(database: Database) -> None:
         assert statistics.acknowledged == 62, "a row before the window is still sent once"
 
 
+@pytest.mark.fault(76)
 @pytest.mark.deadline(60)
 async def test_after_a_kill_and_a_restart_of_grafana_the_window_is_the_tables(
     database: Database, tmp_path: Path

@@ -22,6 +22,7 @@ async def test_the_probe_comes_back(namespaced: bool, prefix: str) -> None:
     assert [point.measurement for delivery in heard for point in delivery.points] == ["trio_bridge_probe"]
 
 
+@pytest.mark.fault(78)
 async def test_rows_lost_in_silence() -> None:
     """A Grafana that pongs and publishes nothing is found by the probe alone."""
     async with LiveServer() as live:
@@ -39,6 +40,7 @@ async def test_publishing_fails() -> None:
     broken(found[HOP], 6, "did not come back")
 
 
+@pytest.mark.fault(79)
 async def test_a_stream_that_nobody_can_subscribe_to() -> None:
     """Grafana takes any name on push; a name that no panel can subscribe to is a broken hop."""
     async with LiveServer() as live:

@@ -54,6 +54,7 @@ async def test_a_message_reaches_the_stream(live):
     assert [(d.stream_id, len(d.points)) for d in live.deliveries] == [("pg", 2)]
 
 
+@pytest.mark.fault(50)
 async def test_the_request_is_what_grafana_expects(nursery):
     """Below the sub-path, with the token, without an Origin, a subprotocol or an extension."""
     heads: list[bytes] = []
@@ -91,6 +92,7 @@ async def test_it_leaves_politely(live):
             await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.fault(72)
 async def test_a_server_that_ignores_our_close_is_left_alone(nursery):
     """A goodbye without an answer takes 2 s, not the library's 60."""
 
@@ -139,6 +141,7 @@ async def test_tls_with_a_trusted_certificate(nursery):
 # TCP
 
 
+@pytest.mark.fault(48)
 async def test_connection_refused(unused_port):
     """Nobody listens: says where, and asks whether Grafana runs."""
     error = await refusal(f"http://127.0.0.1:{unused_port}")
@@ -196,6 +199,7 @@ async def test_an_address_out_of_reach():
     assert "255.255.255.255:3000 cannot be reached (" in str(error)
 
 
+@pytest.mark.fault(48)
 async def test_a_full_backlog_is_a_timeout():
     """A listener that accepts nobody is given up after the step's deadline."""
     with socket.socket() as full, socket.socket() as first:
@@ -209,6 +213,7 @@ async def test_a_full_backlog_is_a_timeout():
 # TLS
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize(
     ("certificate", "host", "words"),
     [
@@ -233,6 +238,7 @@ async def test_bad_certificates(nursery, certificate, host, words):
     assert got == []
 
 
+@pytest.mark.fault(57)
 async def test_tls_where_there_is_none(nursery):
     """https to a plain http port: says so, and does not fall back to http."""
     got: list[bytes] = []
@@ -259,6 +265,7 @@ async def test_plain_http_to_a_tls_port(nursery):
     assert "write https:// in grafana.url" in str(await refusal(f"http://127.0.0.1:{port}"))
 
 
+@pytest.mark.fault(57)
 async def test_an_old_tls_is_refused(nursery):
     """A server that only offers TLS 1.0 gets nothing from us."""
 
@@ -272,6 +279,7 @@ async def test_an_old_tls_is_refused(nursery):
     assert "offers no version or cipher that is safe today" in str(await refusal(f"https://127.0.0.1:{port}"))
 
 
+@pytest.mark.fault(57)
 async def test_close_in_the_tls_handshake(nursery):
     """A connection that ends in the handshake is not taken for a timeout."""
 
@@ -282,6 +290,7 @@ async def test_close_in_the_tls_handshake(nursery):
     assert "the other side closed in the handshake" in str(await refusal(f"https://127.0.0.1:{port}"))
 
 
+@pytest.mark.fault(57)
 async def test_silence_in_the_tls_handshake(nursery):
     """A server that accepts and says nothing is given up after the step's deadline."""
 
@@ -297,6 +306,7 @@ async def test_silence_in_the_tls_handshake(nursery):
 # Upgrade
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR])
 async def test_a_role_below_admin(live, role):
     """Grafana's 403 says which role is needed."""
@@ -307,6 +317,7 @@ async def test_a_role_below_admin(live, role):
     assert "push needs the organisation role Admin, it says 'Permission denied'" in str(error)
 
 
+@pytest.mark.fault(49)
 async def test_an_unknown_token(live):
     """Grafana's 500 for a deleted token is taken for what it is: refused credentials."""
     error = await refusal(live.url, token=new_token())
@@ -315,6 +326,7 @@ async def test_an_unknown_token(live):
     assert "was deleted or belongs to another Grafana" in str(error)
 
 
+@pytest.mark.fault(49)
 async def test_a_malformed_token(live):
     """Grafana's 401 asks for another token."""
     error = await refusal(live.url, token="no-such-form")
@@ -322,11 +334,13 @@ async def test_a_malformed_token(live):
     assert "answered 401" in str(error)
 
 
+@pytest.mark.fault(51)
 async def test_a_wrong_base_path(live):
     """A 404 points at the sub-path and the version."""
     assert "is the sub-path in grafana.url right" in str(await refusal(live.url + "/elsewhere"))
 
 
+@pytest.mark.fault(53, 54, 55, 56)
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -361,6 +375,7 @@ async def test_other_answers(live, given, words):
     assert error.retry_after_s == (7.0 if b" 429 " in given.raw else None)
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize(
     ("header", "words"),
     [
@@ -380,6 +395,7 @@ async def test_what_nobody_offered(nursery, header, words):
         assert words in str(await refusal(f"http://127.0.0.1:{port}", timeout_s=20.0))
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(
     ("said", "words"),
     [
@@ -394,6 +410,7 @@ async def test_silence_in_the_upgrade(nursery, said, words):
     assert words in str(await refusal(f"http://127.0.0.1:{port}", timeout_s=0.1))
 
 
+@pytest.mark.fault(55)
 async def test_an_endless_answer_is_cut(nursery):
     """An answer without end costs neither memory nor the whole deadline."""
 
@@ -422,6 +439,7 @@ async def test_a_reset_instead_of_an_answer(nursery):
     assert "accepted the connection and closed it" in str(error)
 
 
+@pytest.mark.fault(54)
 async def test_a_redirect_is_not_followed(nursery):
     """The token is not sent where a Location points."""
     visits: list[bytes] = []
@@ -477,6 +495,7 @@ async def end_of(live, action):
     return caught.value
 
 
+@pytest.mark.fault(58, 59)
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
@@ -497,6 +516,7 @@ async def test_close_codes(live, code, kind, words):
     assert words in str(error)
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("reset", [False, True])
 async def test_cut_without_a_close_frame(live, reset):
     """FIN and RST are seen at once."""
@@ -507,6 +527,7 @@ async def test_cut_without_a_close_frame(live, reset):
     assert "without a close frame" in str(await end_of(live, cut))
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(
     "frame",
     [
@@ -537,6 +558,7 @@ async def test_a_send_after_the_end_is_an_error(live):
             await use
 
 
+@pytest.mark.fault(68)
 async def test_a_cancelled_send_is_never_followed_by_another(live):
     """After a send that stopped in the middle of a frame, the connection is cut and takes nothing more."""
     live.faults.stop_reading = True
@@ -554,6 +576,7 @@ async def test_a_cancelled_send_is_never_followed_by_another(live):
     assert all(b"m v=1 1" not in delivery.raw for delivery in live.deliveries)
 
 
+@pytest.mark.fault(71)
 async def test_a_ping_that_crosses_our_close_harms_nobody(nursery):
     """A ping behind our close frame breaks the library's reader; the block still ends in good order."""
 

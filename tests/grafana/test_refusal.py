@@ -107,6 +107,7 @@ def test_a_body_without_its_end_still_counts(answer):
     assert "it says 'Permission denied'" in str(error)
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize(
     ("header", "wait_s"),
     [

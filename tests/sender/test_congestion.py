@@ -25,6 +25,7 @@ def test_a_fast_line_gets_the_whole_window(bytes_per_s, round_trip_s):
     assert on_a_line(bytes_per_s, round_trip_s, 3).bytes == CAP
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("bytes_per_s", [3_000, 10_000, 50_000, 100_000])
 def test_the_window_becomes_what_the_line_carries_in_two_seconds(bytes_per_s):
     """Whether it comes from below, or from above because the line has become slow."""

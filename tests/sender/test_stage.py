@@ -313,6 +313,7 @@ async def one_row(rig):
     await trio.sleep_forever()
 
 
+@pytest.mark.fault(61)
 async def test_a_ping_without_an_answer(live):
     """Grafana takes everything and answers nothing: given up after the deadline, with its own sentence."""
     live.faults.mute = True
@@ -321,6 +322,7 @@ async def test_a_ping_without_an_answer(live):
     assert 0.3 <= took_s < 2
 
 
+@pytest.mark.fault(61)
 async def test_a_hung_grafana(live):
     """Grafana reads nothing at all: the same."""
     live.faults.stop_reading = True
@@ -329,6 +331,7 @@ async def test_a_hung_grafana(live):
     assert 0.3 <= took_s < 2
 
 
+@pytest.mark.fault(62)
 async def test_a_lost_pong_is_asked_for_again(live):
     """One pong that never comes costs half the deadline, not the connection."""
     live.faults.swallow_pings = 1
@@ -342,6 +345,7 @@ async def test_a_lost_pong_is_asked_for_again(live):
     assert live.counters.connections == 1
 
 
+@pytest.mark.fault(62)
 async def test_a_later_pong_makes_good_a_lost_one(live):
     """With traffic nobody waits for a lost pong: the next message's ping is answered for both."""
     live.faults.swallow_pings = 1
@@ -353,6 +357,7 @@ async def test_a_later_pong_makes_good_a_lost_one(live):
             await rig.wait_acknowledged(2)
 
 
+@pytest.mark.fault(63)
 async def test_pongs_that_prove_nothing(live):
     """Unknown, empty and foreign pongs acknowledge nothing."""
     live.faults.mute = True
@@ -387,6 +392,7 @@ async def pong_player(nursery, play):
     yield f"http://127.0.0.1:{await listen(nursery, handler)}"
 
 
+@pytest.mark.fault(63)
 async def test_old_and_repeated_pongs(nursery):
     """Pongs that come twice, or again after later ones, acknowledge nothing a second time."""
     seen: list[bytes] = []
@@ -406,6 +412,7 @@ async def test_old_and_repeated_pongs(nursery):
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_cut_connection(live, reset):
     """FIN and RST end the run at once, though a ping waits: it does not hang with it."""
@@ -436,6 +443,7 @@ async def test_a_close_that_crosses_a_ping(live):
     assert "in good order (1001, it says 'bye')" in str(error)
 
 
+@pytest.mark.fault(76)
 async def test_a_restart_of_grafana(live):
     """A restart ends the run; the next run delivers what the first could not have acknowledged."""
 
@@ -452,6 +460,7 @@ async def test_a_restart_of_grafana(live):
         await rig.wait_acknowledged(1)
 
 
+@pytest.mark.fault(81)
 async def test_a_publication_that_fails(live):
     """Grafana cuts the connection when it cannot publish; nothing of the message counts as acknowledged."""
     live.faults.fail_publishing = True
@@ -460,6 +469,7 @@ async def test_a_publication_that_fails(live):
     assert live.counters.messages == 0
 
 
+@pytest.mark.fault(68)
 async def test_a_message_that_cannot_be_written(nursery):
     """A send that blocks for the deadline is given up, and its connection never used again."""
     received = bytearray()
@@ -491,6 +501,7 @@ async def test_a_message_that_cannot_be_written(nursery):
     assert rig.ledger.statistics().messages == 0
 
 
+@pytest.mark.fault(66)
 async def test_a_slow_line(live, monkeypatch):
     """A line that needs longer than a ping's deadline for the whole cap is not cut: less is sent at a time."""
     monkeypatch.setattr(trio_bridge.sender.congestion, "SLOW_S", 0.1)
@@ -502,6 +513,7 @@ async def test_a_slow_line(live, monkeypatch):
         assert rig.feedback.acked_mark >= 3
 
 
+@pytest.mark.fault(69)
 async def test_messages_that_nobody_expects(live):
     """Text from the other side is read, said once and ignored."""
     with capture_logs() as logs:
@@ -513,6 +525,7 @@ async def test_messages_that_nobody_expects(live):
     assert [entry["event"] for entry in logs] == ["grafana_connected", "grafana_sent_a_message"]
 
 
+@pytest.mark.fault(65)
 async def test_a_flood_of_pings(live):
     """A server that pings without end is answered, and rows still go."""
     async with running(live) as rig:
@@ -523,6 +536,7 @@ async def test_a_flood_of_pings(live):
         assert live.counters.pongs == 500
 
 
+@pytest.mark.fault(64)
 async def test_keep_alive_shows_that_we_live(live, monkeypatch):
     """An idle connection sends pongs that nobody asked for, so that Grafana does not cut it."""
     monkeypatch.setattr(trio_bridge.sender.stage, "KEEPALIVE_S", 0.05)
@@ -531,6 +545,7 @@ async def test_keep_alive_shows_that_we_live(live, monkeypatch):
             await trio.sleep(0.01)
 
 
+@pytest.mark.fault(61)
 async def test_a_grafana_that_hangs_while_idle(live, monkeypatch):
     """A dead Grafana is noticed without a row to send, so that the next row does not wait for it."""
     monkeypatch.setattr(trio_bridge.sender.stage, "KEEPALIVE_S", 0.05)
