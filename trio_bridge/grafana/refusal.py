@@ -138,6 +138,8 @@ def _refused(answer: Answer, peer: str, path: str, wall_now: float, secrets: Seq
             kind = CredentialsRefused
             what = f"push needs the organisation role Admin{said}: this token has Viewer or Editor?"
         case 404:
+            # Not waited out as refused credentials are: while a container restarts Traefik has no route to it and
+            # says 404, so most of them mend themselves in a moment.
             what = f"there is no {path}: is the sub-path in grafana.url right, is Grafana at least version 8?"
         case 429:
             wait_s = _retry_after_s(answer.headers.get("retry-after", ""), wall_now)
