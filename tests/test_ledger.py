@@ -124,6 +124,7 @@ class Books(RuleBasedStateMachine):
             failures=dict(self.failures),
         )
         assert statistics.balanced
+        assert statistics.restarts == self.failures.total()
 
     @invariant()
     def a_moment_stays_as_it_was(self):

@@ -18,24 +18,35 @@ from trio_bridge.sender.pace import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """One ping and what it covers, counted from the start of the connection.
+class Written:
+    """What was written from the start of the connection to some moment.
 
     Attributes:
-        payload: unique in all connections.
-        asked_at: when it was made.
-        messages: how many messages, also those without data, were written before it.
+        messages: how many, also those without data.
         bytes: their size.
         rows: their lines.
         mark: the highest mark that was complete; 0: none.
     """
 
+    messages: int = 0
+    bytes: int = 0
+    rows: int = 0
+    mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """One ping.
+
+    Attributes:
+        payload: unique in all connections.
+        asked_at: when it was made.
+        covers: all that was written before it.
+    """
+
     payload: bytes
     asked_at: float
-    messages: int
-    bytes: int
-    rows: int
-    mark: int
+    covers: Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +72,12 @@ class InFlight:
         self._nonce: Final = nonce
         self._count = 0
         self._pings: deque[Ping] = deque()
-        self._written = Ping(b"", -math.inf, 0, 0, 0, 0)
-        self._covered = self._acknowledged = self._written
+        self._written = self._covered = self._acknowledged = Written()
 
     def wrote(self, message: Message) -> None:
         """`message` is on the socket as a whole."""
         before = self._written
-        self._written = Ping(
-            b"",
-            -math.inf,
+        self._written = Written(
             before.messages + 1,
             before.bytes + len(message.data),
             before.rows + message.rows,
@@ -79,31 +87,23 @@ class InFlight:
     def ping(self, now: float) -> Ping:
         """The next ping, to be written behind everything that was written."""
         self._count += 1
-        written = self._written
-        ping = Ping(
-            self._nonce + self._count.to_bytes(8, "big"),
-            now,
-            written.messages,
-            written.bytes,
-            written.rows,
-            written.mark,
-        )
+        ping = Ping(self._nonce + self._count.to_bytes(8, "big"), now, self._written)
         self._pings.append(ping)
-        self._covered = ping
+        self._covered = self._written
         return ping
 
     def answered(self, ping: Ping) -> Acknowledgement:
         """`ping` was answered, and with it all before; nothing new if a later one already was."""
         while self._pings and self._pings[0].payload <= ping.payload:
             self._pings.popleft()
-        before = self._acknowledged
-        if ping.messages <= before.messages:
+        before, proven = self._acknowledged, ping.covers
+        if proven.messages <= before.messages:
             return Acknowledgement(0, None, 0)
-        self._acknowledged = ping
+        self._acknowledged = proven
         return Acknowledgement(
-            ping.rows - before.rows,
-            ping.mark if ping.mark > before.mark else None,
-            ping.messages - before.messages,
+            proven.rows - before.rows,
+            proven.mark if proven.mark > before.mark else None,
+            proven.messages - before.messages,
         )
 
     @property
