@@ -44,6 +44,9 @@ coverage: $(READY) $(BROWSER) ## Branch coverage of the tests, the processes the
 	$(RUN) coverage combine --quiet
 	$(RUN) coverage report
 
+mutants: $(READY) ## Change the pure cores; does a test notice? An hour (ARGS="'trio_bridge.feedback*'")
+	$(RUN) tests.mutants $(ARGS)
+
 format: $(READY) ## Format, and fix what can be fixed
 	$(RUN) ruff check --fix-only
 	$(RUN) ruff format
