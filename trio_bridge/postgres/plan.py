@@ -5,6 +5,8 @@ run takes no lock that a writer would wait for. The order keeps writers going an
 old rows: 0.7 ms of lock for the column, 0.8 s without one for the index):
 
     schema → position column and first position, in one transaction → index, concurrently → trigger → rights
+
+Rows that came from another cluster, by a dump, are taken out of the count of this one's transactions first.
 """
 
 from __future__ import annotations
@@ -65,6 +67,9 @@ def plan_install(
         found = _Table(None, "r", ("id",), None, positioned=False, rings=False)
     _check(table, found)
     name = sql.Identifier(table.schema, table.name)
+    if found.positioned and _is_restored(connection, name):
+        restored = compose("restored", table=name, start=sql.Literal(start))
+        steps.append(Step(f"rows of {table} from another cluster", restored))
     firsts = [
         compose("checkpoint_first", name=sql.Literal(route), start=sql.Literal(start)) for route in routes
     ]
@@ -109,6 +114,15 @@ def _look(connection: psycopg.Connection, table: TableName) -> _Table | None:
         return None
     oid, kind, key, position_type, default, rings = found
     return _Table(oid, kind, tuple(key), position_type, position_type == "xid8" and default, rings)
+
+
+def _is_restored(connection: psycopg.Connection, name: sql.Identifier) -> bool:
+    query = raw(load("queries/install_restored")).format(table=name)
+    try:
+        return connection.execute(query).fetchone() == (True,)
+    except psycopg.errors.InsufficientPrivilege:
+        # Who may not even look will be told so by the first step.
+        return False
 
 
 def _check(table: TableName, found: _Table) -> None:
