@@ -18,22 +18,22 @@ from trio.testing import MockClock
 
 
 class Entry:
-    """Something that is to be done at a moment."""
+    """Something that is to be done at a moment.
 
-    __slots__ = ("_action", "_at", "_number")
+    Attributes:
+        at: virtual seconds.
+    """
 
-    def __init__(self, at: float, number: int, action: Callable[[], None]) -> None:
-        self._at = at
-        self._number = number
+    __slots__ = ("_action", "at")
+
+    def __init__(self, at: float, action: Callable[[], None]) -> None:
+        self.at = at
         self._action: Callable[[], None] | None = action
 
-    def __lt__(self, other: Entry) -> bool:
-        return (self._at, self._number) < (other._at, other._number)
-
     @property
-    def at(self) -> float:
-        """Virtual seconds; ``inf`` once it is cancelled."""
-        return math.inf if self._action is None else self._at
+    def cancelled(self) -> bool:
+        """Whether it is not to be done any more."""
+        return self._action is None
 
     def cancel(self) -> None:
         """It is not to be done any more."""
@@ -50,7 +50,7 @@ class Clock(trio.abc.Clock):
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._calendar: list[Entry] = []
+        self._calendar: list[tuple[float, int, Entry]] = []
         self._entries = 0
 
     def now(self) -> float:
@@ -64,8 +64,8 @@ class Clock(trio.abc.Clock):
     def enter(self, at: float, action: Callable[[], None]) -> Entry:
         """As `later`, to be cancelled perhaps."""
         self._entries += 1
-        entry = Entry(at, self._entries, action)
-        heappush(self._calendar, entry)
+        entry = Entry(at, action)
+        heappush(self._calendar, (at, self._entries, entry))
         return entry
 
     # What Trio asks.
@@ -84,16 +84,16 @@ class Clock(trio.abc.Clock):
 
     def _autojump(self) -> None:
         calendar = self._calendar
-        while calendar and calendar[0].at == math.inf:
+        while calendar and calendar[0][2].cancelled:
             heappop(calendar)
         deadline = GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
-        if not calendar or deadline < calendar[0].at:
+        if not calendar or deadline < calendar[0][0]:
             assert deadline < math.inf, "everybody waits for ever"
             self._now = deadline
             return
-        self._now = max(self._now, calendar[0].at)
-        while calendar and calendar[0].at <= self._now:
-            heappop(calendar).happen()
+        self._now = max(self._now, calendar[0][0])
+        while calendar and calendar[0][0] <= self._now:
+            heappop(calendar)[2].happen()
 
 
 # Trio lets no other class jump, and that one nobody inherit from it.

@@ -158,6 +158,7 @@ class World:
             oracle.check_panel(self._live.panel(MEASUREMENT).shown, plan.history_rows)
         mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
         await self._stop()
+        oracle.check_saved()
         return Outcome(
             seed=plan.seed,
             rows=len(cluster.committed()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from functools import cache
 
 import trio
 
@@ -191,13 +192,17 @@ class Writer:
         now_us = (EPOCH_NS + round(trio.current_time() * 1e9)) // 1_000
         # A sensor's clock is not the database's.
         now_us -= int(self._random.expovariate(1e-5)) if self._random.random() < 0.1 else 0
-        moment = datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         fraction = f".{now_us % 1_000_000:06d}".rstrip("0").rstrip(".")
         value = round(self._random.uniform(-1000.0, 1000.0), 3)
         if abs(value) < 0.001:
             value = 0.0
-        return Point(f"{moment}{fraction}+00:00", value, self._random.choice(TEXTS))
+        return Point(f"{_second(now_us // 1_000_000)}{fraction}+00:00", value, self._random.choice(TEXTS))
 
     async def _think(self, factor: float = 1.0) -> None:
         pause_s = self._random.expovariate(1.0) * self._plan.think_s * factor
         await trio.sleep(min(pause_s, 4.0))
+
+
+@cache
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
