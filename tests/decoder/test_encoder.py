@@ -83,11 +83,13 @@ def test_rule_number(type_name: str, value: str, word: str) -> None:
     check_word(encode_value(type_name, value), word)
 
 
+@pytest.mark.fault(86)
 def test_rule_rounded_integer() -> None:
     """An integer that float64 cannot hold is the nearest float64, and counted."""
     check_word(encode_value("int8", "9007199254740993"), "9007199254740992.0", {"rounded": 1})
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("value", ["1e400", "-1e400", "1" * 401])
 def test_rule_out_of_range(value: str) -> None:
     """A number beyond float64 is refused: Grafana would drop the whole message."""
@@ -106,12 +108,14 @@ def test_rule_null_number(type_name: str) -> None:
     check_word(encode_value(type_name, "null"), '"NaN"')
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("type_name", ["float8", "numeric"])
 def test_rule_nan(type_name: str) -> None:
     """NaN is shown as null, as Grafana shows nothing for either."""
     check_word(encode_value(type_name, '"NaN"'), '"NaN"')
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("value", ['"Infinity"', '"-Infinity"'])
 def test_rule_infinity(value: str) -> None:
     """Infinity has no place on a panel: null, and counted."""
@@ -165,12 +169,14 @@ def test_rule_text_nan() -> None:
     check_word(encode_value("json", '"NaN"'), '"NaN "')
 
 
+@pytest.mark.fault(87)
 @pytest.mark.parametrize("value", [r'"a\rb"', r'"a\fb"'])
 def test_rule_control_character(value: str) -> None:
     """A lone CR or a form feed would cost the whole message: replaced, and counted."""
     check_word(encode_value("text", value), '"a\ufffdb"', {"control_character": 1})
 
 
+@pytest.mark.fault(87)
 def test_rule_not_unicode() -> None:
     """Half of a surrogate pair or a byte that is not UTF-8 never reaches Grafana."""
     check_word(encode_value("text", r'"a\ud800b"'), '"a\ufffdb"', {"not_unicode": 1})
@@ -178,6 +184,7 @@ def test_rule_not_unicode() -> None:
     check_word(batch, '"a\ufffdb"', {"not_unicode": 1})
 
 
+@pytest.mark.fault(84)
 def test_rule_missing() -> None:
     """A column that the row does not have any more is null (a tag: left out), and counted."""
     row = f"{{{TIME}}}".encode()
@@ -187,6 +194,7 @@ def test_rule_missing() -> None:
     check_word(encode(tagged, f'{{{TIME},"v":1.5}}'.encode()), "1.5", {"missing": 1})
 
 
+@pytest.mark.fault(89)
 @pytest.mark.parametrize("value", ['"north"', "null", '""'])
 def test_rule_tag(value: str) -> None:
     """A tag that is null or empty is left out; the fields stay."""
@@ -215,6 +223,7 @@ def test_rule_tag_of_any_type() -> None:
     assert list(batch.lines) == [f"m,n=5,b=true v=1 {NS}".encode()]
 
 
+@pytest.mark.fault(84, 92)
 @pytest.mark.parametrize("value", ['"secret"', "[1]", '{"secret":1}'])
 def test_rule_wrong_type(value: str) -> None:
     """A value that is no number in a number field is refused, without showing it."""
@@ -227,6 +236,7 @@ def test_rule_time_missing(row: str) -> None:
     check_rejected(encode(table({"v": "int4"}), row.encode()), "time_missing")
 
 
+@pytest.mark.fault(90)
 @pytest.mark.parametrize(
     ("time_type", "time", "reason"),
     [
@@ -250,6 +260,7 @@ def test_rules_of_time(time_type: str, time: str, reason: str) -> None:
     )
 
 
+@pytest.mark.fault(90)
 @pytest.mark.parametrize(
     ("time_type", "time", "ns"),
     [
@@ -268,6 +279,7 @@ def test_every_time_type_is_exact(time_type: str, time: str, ns: int) -> None:
     assert list(batch.lines) == [f"m v=1 {ns}".encode()]
 
 
+@pytest.mark.fault(83)
 @pytest.mark.parametrize(
     "row", [b"", b"{", b"secret", b"null", b"[1]", b'"x"', GOOD + b"x", b"\xff\xfe", b"\x00"]
 )
@@ -276,6 +288,7 @@ def test_rule_not_json(row: bytes) -> None:
     check_rejected(encode(table({"v": "float8"}), row), "not_json")
 
 
+@pytest.mark.fault(83)
 @pytest.mark.parametrize("nested", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
 def test_rule_too_deep(nested: str) -> None:
     """Nesting that no parser here follows is refused; it overflows nothing."""
@@ -285,6 +298,7 @@ def test_rule_too_deep(nested: str) -> None:
     )
 
 
+@pytest.mark.fault(93)
 def test_rule_too_large() -> None:
     """A row that was not fetched, and a line over the limit, are refused; a line of exactly the limit is sent."""
     check_rejected(encode(table({"v": "text"}), None), "too_large")
@@ -294,6 +308,7 @@ def test_rule_too_large() -> None:
     check_rejected(encode_value("text", f'"\\f{"x" * room}y"'), "too_large")
 
 
+@pytest.mark.fault(89)
 @pytest.mark.parametrize(
     "row", [f"{{{TIME}}}", f'{{{TIME},"value":null}}', f'{{{TIME},"value":null,"s":null}}']
 )
@@ -407,6 +422,7 @@ def test_rule_series_missing(series_type: str, row: bytes) -> None:
     check_rejected(encode(table({"v": "float8", "s": series_type}, series="s"), row), "series_missing")
 
 
+@pytest.mark.fault(80)
 def test_rule_too_many_series() -> None:
     """First come keep their place: rows of further series are refused by key, those of known ones go on."""
     encoder = Encoder(table({"v": "float8", "s": "text"}, series="s", max_series=2))
@@ -472,6 +488,7 @@ def test_each_line_has_its_rows_key() -> None:
     assert batch.defaults == b""
 
 
+@pytest.mark.fault(83)
 def test_of_equal_keys_the_last_counts() -> None:
     """A payload that says a key twice is one row with the last value."""
     check_word(encode(table({"v": "int4"}), f'{{{TIME},"v":1,"v":2}}'.encode()), "2")
@@ -542,6 +559,7 @@ def is_subnormal(value: object) -> bool:
     return isinstance(value, float) and 0 < abs(value) < sys.float_info.min
 
 
+@pytest.mark.fault(77, 87, 88)
 @given(st.lists(ROWS, max_size=5))
 def test_n_rows_are_n_points_with_equal_values(rows: list[Row]) -> None:
     """A whole message of any rows parses to as many points, in order, with the values of the rows: no injected line."""
@@ -558,6 +576,7 @@ def test_n_rows_are_n_points_with_equal_values(rows: list[Row]) -> None:
             assert parsed["fields"] == expected_fields(row)
 
 
+@pytest.mark.fault(92)
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_the_schema_is_the_same_for_any_mix_of_rows(rows: list[Row]) -> None:
     """Every line has every field, in one order; a number field is a number or NaN, a text field never NaN."""
@@ -659,6 +678,7 @@ MAPPINGS = [
 ]
 
 
+@pytest.mark.fault(77, 83, 84)
 @given(st.lists(JUNK | st.none(), max_size=6), st.sampled_from(MAPPINGS))
 def test_any_bytes_become_a_line_or_a_rejection(rows: list[bytes | None], mapping: Mapping) -> None:
     """Nothing raises; each row is counted once; what is sent parses to one point each; a good neighbour arrives."""

@@ -43,6 +43,7 @@ def rows_of_postgres(database: Database, time_type: str, *inserts: str) -> list[
         return [row[0].encode() for row in rows]
 
 
+@pytest.mark.fault(85, 86, 87)
 def test_rows_that_a_real_postgres_wrote_arrive(database: Database) -> None:
     """Every type and every special value, as row_to_json spells it, becomes the point that the table promises."""
     rows = rows_of_postgres(
@@ -84,6 +85,7 @@ def test_rows_that_a_real_postgres_wrote_arrive(database: Database) -> None:
     assert {point.time_ns for point in (first, second, third)} == {NS}
 
 
+@pytest.mark.fault(90)
 @pytest.mark.parametrize("time_type", ["timestamptz", "timestamp", "date"])
 def test_times_that_a_real_postgres_wrote_are_refused_by_reason(database: Database, time_type: str) -> None:
     """Infinity, BC and far years, as row_to_json spells them for each type, are refused for what they are."""
@@ -99,6 +101,7 @@ def test_times_that_a_real_postgres_wrote_are_refused_by_reason(database: Databa
     ]
 
 
+@pytest.mark.fault(90)
 @pytest.mark.parametrize(
     ("time_type", "inserted", "ns"),
     [

@@ -107,6 +107,7 @@ def test_named_fields_keep_their_order_and_may_be_key_columns() -> None:
     assert [field.column for field in mapped(fields=("value", "id")).fields] == ["value", "id"]
 
 
+@pytest.mark.fault(79)
 def test_a_table_name_becomes_a_measurement_that_can_be_subscribed_to() -> None:
     """The default measurement is the table's name with foreign characters replaced; a named one is taken as it is."""
     shape = TableShape("Zähler 1", SHAPE.columns, ("id",))
@@ -160,6 +161,7 @@ def test_every_mistake_has_its_sentence(settings: dict[str, Any], words: list[st
         assert word in str(error.value)
 
 
+@pytest.mark.fault(79)
 def test_the_longest_channel_is_a_boundary() -> None:
     """160 bytes of ``stream/<stream>/<measurement>`` are allowed."""
     assert mapped(measurement="m" * 150).measurement == "m" * 150

@@ -137,6 +137,7 @@ def test_a_line_longer_than_a_message_is_a_bug():
         outbox.add(batch(2, b"123456789"))
 
 
+@pytest.mark.fault(93)
 def test_the_default_limit_is_64_kib():
     """A message is never larger than 65,536 bytes, and may be exactly that."""
     outbox = Outbox(0.1)
@@ -147,6 +148,7 @@ def test_the_default_limit_is_64_kib():
 LINES = st.lists(st.binary(min_size=1, max_size=12).map(lambda b: b.replace(b"\n", b".")), max_size=12)
 
 
+@pytest.mark.fault(93)
 @given(
     steps=st.lists(st.tuples(LINES, st.floats(0, 0.3), st.booleans()), max_size=20),
     interval_s=st.sampled_from([0.0, 0.1]),
