@@ -20,6 +20,7 @@ Pure and synchronous: no clock, no I/O, no choice of its own. It is compared ste
     .start()                              after each of the three
     .flush()                              the WAL writer: what was committed asynchronously is durable now
     .trigger: bool                        ALTER TABLE … DISABLE TRIGGER
+    .time_index: bool                     CREATE INDEX on the time
     .checkpoint_refusal: str | None       sqlstate of every checkpoint UPDATE: 25006, 53100, 42501
     .lock_table(), .unlock_table(), .table_locked    a stranger's ACCESS EXCLUSIVE
 

@@ -76,7 +76,7 @@ class Answers:
 
     def time_index(self, _: Backend, params: Params) -> Answer:
         self._check_oid(params[0])
-        return [row(False)]
+        return [row(self._cluster.time_index)]
 
     def checkpoint_read(self, backend: Backend, params: Params) -> Answer:
         found = self._cluster.take_over(backend, _text(params[0]))
@@ -148,21 +148,25 @@ class Answers:
 
         return handler
 
-    def history(self, columns: tuple[str, ...], *, inside_delta: bool) -> Handler:
-        """The newest delivered rows by id."""
+    def history(self, columns: tuple[str, ...], *, by_time: bool, inside_delta: bool) -> Handler:
+        """The newest delivered rows by time or id."""
+
+        def order(found: Row) -> tuple[str, int]:
+            # Of equal times PostgreSQL may give any.
+            return found.point.timestamp if by_time else "", found.id
 
         def handler(_: Backend, params: Params) -> Answer:
             seen = View.parse(_text(params[0]))
             table = self._cluster.table
             limit = int(_text(params[-1]))
             delivered = [txid for txid in table.txids(0, seen.xmax) if seen.sees(txid)]
-            rows = table.newest(limit, delivered)
+            rows = table.newest(limit, delivered, order)
             if inside_delta:
                 target = View.parse(_text(params[1]))
                 after = (int(_text(params[2])), int(_text(params[3])))
                 upto = [txid for txid in table.txids(0, after[0] + 1) if target.sees(txid)]
                 more = [found for txid in upto for found in table.of(txid) if (found.txid, found.id) <= after]
-                rows = sorted({*rows, *more}, key=lambda found: -found.id)[:limit]
+                rows = sorted({*rows, *more}, key=order, reverse=True)[:limit]
             return [(str(found.id).encode(), found.text(columns)) for found in rows]
 
         return handler

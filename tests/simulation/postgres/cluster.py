@@ -46,6 +46,7 @@ class Cluster:
         timeline: counts failovers.
         ever: by `Row.uid`, every row that was ever committed and visible.
         trigger: whether the table's trigger is enabled.
+        time_index: whether an index gives the table's rows in the order of their times.
         checkpoint_refusal: sqlstate of every checkpoint's UPDATE; None: none.
         on_take_over: told of every new epoch.
         on_write: told of every checkpoint that is written.
@@ -69,6 +70,7 @@ class Cluster:
         self.up = True
         self.timeline = 1
         self.trigger = True
+        self.time_index = False
         self.checkpoint_refusal: str | None = None
         self.waiting: list[Callable[[], None]] = []
         self.on_take_over: list[Hook] = []

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -83,9 +83,9 @@ class Table:
         """Transactions with rows, start <= txid < end, rising."""
         return self._txids[bisect_left(self._txids, start) : bisect_left(self._txids, end)]
 
-    def newest(self, limit: int, txids: Iterable[int]) -> list[Row]:
-        """The rows of the greatest ids among some transactions', greatest first."""
-        return nlargest(limit, (row for txid in txids for row in self.of(txid)), key=lambda row: row.id)
+    def newest(self, limit: int, txids: Iterable[int], order: Callable[[Row], Any]) -> list[Row]:
+        """The last rows in an order among some transactions', the very last first."""
+        return nlargest(limit, (row for txid in txids for row in self.of(txid)), key=order)
 
     def __iter__(self) -> Iterator[Row]:
         for txid in self._txids:

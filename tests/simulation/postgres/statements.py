@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 from psycopg import sql
@@ -24,6 +25,7 @@ from trio_bridge.postgres.queries import GATE_CLASS, LEADER_CLASS, compose, stat
 
 TABLE = TableName("public", "live_metrics")
 KEY = Key(("id",), ("bigint",))
+TIME = ("timestamp",)
 
 _COLUMNS = re.compile(r'\(SELECT ((?:"\w+"(?:, )?)+) FROM "public"\."live_metrics"\)')
 _LEADER = re.compile(rf"SELECT pg_try_advisory_lock\({LEADER_CLASS}, (-?\d+)\)")
@@ -89,7 +91,9 @@ class Statements:
         for span, text in DeltaReader(TABLE, KEY, others).statements.items():
             yield text, Plan(self._answers.delta(span, columns), locks_table=True)
         watched = WatchedTable(self._oid, TableShape("", (), ()), KEY, rings=True, indexed=True)
-        for position in _POSITIONS:
-            text, _ = _statement(TABLE, watched, others, KEY.columns, position)
-            handler = self._answers.history(columns, inside_delta=position.target is not None)
+        for position, order in product(_POSITIONS, (KEY.columns, TIME)):
+            text, _ = _statement(TABLE, watched, others, order, position)
+            handler = self._answers.history(
+                columns, by_time=order is TIME, inside_delta=position.target is not None
+            )
             yield text, Plan(handler, locks_table=True)
