@@ -32,6 +32,7 @@ from trio_bridge.grafana.push import open_push
 from trio_bridge.ledger import Cause, Ledger
 from trio_bridge.listener.channel_source import ChannelSource
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD
+from trio_bridge.listener.source import LEADER_RETRY_S
 from trio_bridge.listener.stage import Line, Lost, Opened, Source, SourceStatus, run_listener
 from trio_bridge.listener.table_source import TableSource
 from trio_bridge.one_failure import one_failure
@@ -140,6 +141,9 @@ class Route:
                 refused=isinstance(failure, CredentialsRefused),
                 retry_after_s=failure.retry_after_s if isinstance(failure, SinkError) else None,
             )
+            if isinstance(failure, SinkError) and self.failure:
+                # Grafana again, and nothing has worked in between: another replica may reach it, and gets the lock.
+                wait_s = max(wait_s, LEADER_RETRY_S[1] + service.restart_min_s)
             self._report(failure, wait_s)
             del failure
             # The run's tasks, and with them its rows, hang together in cycles of exceptions and frames, which the
