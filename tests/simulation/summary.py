@@ -15,6 +15,10 @@ class Summary:
     """Sums; `add` to it.
 
     Attributes:
+        most_duplicates: in one schedule, and its seed.
+        longest_recovery: seconds, and the seed.
+        faultless: schedules in which no fault was made.
+        faultless_duplicates: duplicates in those.
         failed: outcomes that broke a promise.
     """
 
@@ -29,6 +33,8 @@ class Summary:
     runs: int = 0
     mode_changes: int = 0
     virtual_s: float = 0.0
+    faultless: int = 0
+    faultless_duplicates: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     failed: list[Outcome] = field(default_factory=list)
 
@@ -46,6 +52,9 @@ class Summary:
         self.mode_changes += outcome.mode_changes
         self.virtual_s += outcome.virtual_s
         self.faults += outcome.faults
+        if not outcome.faults:
+            self.faultless += 1
+            self.faultless_duplicates += outcome.duplicates
         if outcome.violations:
             self.failed.append(outcome)
 

@@ -105,7 +105,7 @@ class World:
             Bridge(number, settings, self._server, self._live, clock=clock, latency=way)
             for number, way in enumerate(ways)
         ]
-        self._writers = [Writer(cluster, plan, number) for number in range(plan.writers)]
+        self._writers = [Writer(cluster, plan, number, trace) for number in range(plan.writers)]
         self._oracle = Oracle(cluster, ROUTE, self._owner)
         self._live.observers += [self._oracle, self]
         cluster.on_take_over.append(partial(self._note_checkpoint, "takes over at"))

@@ -16,6 +16,7 @@ import trio
 from tests.simulation.determinism import EPOCH_NS
 from tests.simulation.plan import Plan
 from tests.simulation.postgres import Backend, BackendEnded, Cluster, Down, Point, TableLocked
+from tests.simulation.trace import Trace
 
 RETRY_S = 0.1
 TURN_S = 0.002
@@ -32,13 +33,12 @@ class Writer:
         cluster: to write to.
         plan: how.
         number: decides, with the seed, what it does.
-
-    Attributes:
-        acts: how often it did what.
+        trace: told.
     """
 
-    def __init__(self, cluster: Cluster, plan: Plan, number: int) -> None:
-        self.acts: dict[str, int] = {}
+    def __init__(self, cluster: Cluster, plan: Plan, number: int, trace: Trace) -> None:
+        self._trace = trace
+        self._name = f"writer {number}"
         self._cluster = cluster
         self._plan = plan
         self._random = random.Random(f"writer {plan.seed} {number}")
@@ -77,10 +77,11 @@ class Writer:
                     self._connected()
                     await self._kinds[name][0]()
                     await self._wait_turn()
-                except (BackendEnded, Down, TableLocked):
+                    self._trace.note(self._name, name, rows=self._written)
+                except (BackendEnded, Down, TableLocked) as error:
+                    self._trace.note(self._name, f"{name} failed", by=type(error).__name__)
                     self._leave()
                     await trio.sleep(RETRY_S)
-                self.acts[name] = self.acts.get(name, 0) + 1
                 await trio.sleep_until(self._began + self._written / self._rate)
         finally:
             self._leave()
