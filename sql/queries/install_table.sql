@@ -1,7 +1,9 @@
 -- What install must know of a table: its kind, its primary key in order, the type of txid, and whether the default
 -- of txid and the trigger are in place.
 
-SELECT c.oid::int8, c.relkind::text,
+SELECT c.oid::int8,
+       CASE WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
+            THEN 'parent' ELSE c.relkind::text END,
        ARRAY(SELECT a.attname::text
              FROM pg_index i
              CROSS JOIN unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)

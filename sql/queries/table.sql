@@ -1,7 +1,10 @@
 -- Whether the table is there and fit for the bridge. $1: schema, $2: name.
+-- A table with children by inheritance is a kind of its own: its key does not hold for what a SELECT from it returns.
 -- An index serves the delta if it begins with txid and the primary key, and leaves out at most rows without a txid.
 
-SELECT c.oid, c.relkind, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
+SELECT c.oid, CASE WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
+                   THEN 'parent' ELSE c.relkind::text END,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
        c.relrowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
            AND NOT (pg_has_role(current_user, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity),
        EXISTS (SELECT FROM pg_index i

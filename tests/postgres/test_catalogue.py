@@ -71,6 +71,7 @@ REFUSED = {
     "public.t is no table": "CREATE TYPE t AS (a int)",
     "public.t is a foreign table": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
     "CREATE FOREIGN TABLE t (id int) SERVER s",
+    "public.t has children by inheritance": "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u () INHERITS (t)",
     "public.t has no primary key": f"CREATE TABLE t (id int, {TXID})",
     "public.t has no column txid: run `trio-bridge install --table 'public.t'`": "CREATE TABLE t (id int PRIMARY KEY)",
     "column txid of public.t is of type int8": "CREATE TABLE t (id int PRIMARY KEY, txid bigint)",

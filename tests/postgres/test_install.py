@@ -308,6 +308,7 @@ REFUSED = {
     "public.t is no table: only tables": "CREATE MATERIALIZED VIEW t AS SELECT 1 AS id",
     "is no table: only": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
     "CREATE FOREIGN TABLE t (id int) SERVER s",
+    "public.t has children by inheritance": "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u () INHERITS (t)",
     "public.t has no primary key": "CREATE TABLE t (id int)",
     "txid of public.t is of type bigint": "CREATE TABLE t (id int PRIMARY KEY, txid bigint)",
 }

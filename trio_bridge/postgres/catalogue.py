@@ -94,6 +94,8 @@ def read_table(session: Session, table: TableName, *, timeout_s: float) -> Watch
     if not found:
         raise ConfigError(f"there is no table {table} in this database: correct `table`, or {install}")
     oid, kind, readable, hidden, indexed, rings = found[0]
+    if kind == "parent":
+        raise ConfigError(with_children(table))
     if kind not in ("r", "p"):
         raise ConfigError(
             f"{table} is {_RELATION_KINDS.get(kind or '', 'no table')}: only tables can be watched"
@@ -135,6 +137,14 @@ def read_table(session: Session, table: TableName, *, timeout_s: float) -> Watch
         key=Key(names, tuple(type_name for _, type_name in ordered)),
         rings=rings == "t",
         indexed=indexed == "t",
+    )
+
+
+def with_children(table: TableName) -> str:
+    """Why a table that others inherit from cannot be watched."""
+    return (
+        f"{table} has children by inheritance, where its primary key does not hold: of two rows with the same key one "
+        "could be lost. Watch the children, each by itself, or make it a partitioned table"
     )
 
 

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from trio_bridge.config.names import TableName
 from trio_bridge.errors import ConfigError
+from trio_bridge.postgres.catalogue import with_children
 from trio_bridge.postgres.index_plan import index_steps
 from trio_bridge.postgres.queries import GATE_CLASS, SCHEMA_VERSION, compose, load, raw
 from trio_bridge.postgres.step import Step
@@ -126,6 +127,8 @@ def _is_restored(connection: psycopg.Connection, name: sql.Identifier) -> bool:
 
 
 def _check(table: TableName, found: _Table) -> None:
+    if found.kind == "parent":
+        raise ConfigError(with_children(table))
     if found.kind not in ("r", "p"):
         raise ConfigError(f"{table} is no table: only tables can be watched")
     if found.position_type not in (None, "xid8"):
