@@ -31,6 +31,7 @@ from trio_bridge.live.auth import new_token
 from trio_bridge.live.server import LiveServer
 from trio_bridge.records import Batch
 from trio_bridge.secret import Secret
+from trio_bridge.sender.history import Window
 from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.stage import run_sender
 from trio_bridge.vitals import Vitals
@@ -77,7 +78,7 @@ class Rig:
         ]
         self.lines += lines
         self.ledger.saw(rows)
-        await self.send_channel.send(Batch(mark=self.mark, lines=lines, rejections=()))
+        await self.send_channel.send(Batch(mark=self.mark, lines=lines, rejections=(), keys=[""] * rows))
 
     async def wait(self, condition: Callable[[], bool]):
         """Return once the sender has told something that makes `condition` true."""
@@ -511,6 +512,25 @@ async def test_a_slow_line(live, monkeypatch):
             while True:
                 await rig.send(40, padding=2_000)
         assert rig.feedback.acked_mark >= 3
+
+
+@pytest.mark.fault(66)
+async def test_keyframes_over_a_slow_line(live, monkeypatch):
+    """Rows go on between keyframes that are cut to what the line carries; once it is fast the whole window comes."""
+    monkeypatch.setattr(trio_bridge.sender.congestion, "SLOW_S", 0.1)
+    live.faults.bytes_per_s = 100_000
+    keyframes = Keyframes("m", Window(150), interval_s=0.2, first_flag=0)
+    async with running(live, ack_timeout_s=1.0, keyframes=keyframes) as rig:
+        for _ in range(20):
+            await rig.send(10, padding=200)
+            await rig.wait_acknowledged(rig.mark)
+        assert rig.ledger.statistics().keyframes >= 3
+        assert max(len(delivery.raw) for delivery in live.deliveries) < 30_000
+        live.faults.bytes_per_s = math.inf
+        while len(live.deliveries[-1].points) < 150:
+            await rig.send(10, padding=200)
+            await rig.wait_acknowledged(rig.mark)
+    assert live.counters.connections == 1
 
 
 @pytest.mark.fault(69)
