@@ -138,6 +138,24 @@ def test_a_line_longer_than_a_message_is_a_bug():
 
 
 @pytest.mark.fault(93)
+def test_a_message_tells_the_first_bell_that_led_to_its_lines():
+    """Latency counts from the bell that was heard first; lines that nobody announced have none."""
+    outbox = Outbox(0.0, max_message_bytes=8)
+    for mark, rung_at in enumerate((None, 4.8, 4.9), start=1):
+        outbox.add(Batch(mark, (b"aa",), (), rung_at=rung_at))
+    assert outbox.take(5.0) == Message(b"aa\naa\naa", 3, 3, 4.8)
+    outbox.add(Batch(4, (b"aa",), ()))
+    assert outbox.take(5.0) == Message(b"aa", 1, 4, None)
+
+
+def test_lines_that_had_no_room_keep_their_bell():
+    """The second half of a page was announced by the same bell as the first."""
+    outbox = Outbox(0.0, max_message_bytes=2)
+    outbox.add(Batch(1, (b"aa", b"bb"), (), rung_at=4.8))
+    outbox.add(Batch(2, (b"cc",), (), rung_at=4.9))
+    assert [message.rung_at for message in take_all(outbox, 5.0)] == [4.8, 4.8, 4.9]
+
+
 def test_the_default_limit_is_64_kib():
     """A message is never larger than 65,536 bytes, and may be exactly that."""
     outbox = Outbox(0.1)
