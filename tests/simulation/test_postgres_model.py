@@ -24,7 +24,8 @@ STEPS = 100
 PAGE_ROWS = 4
 """So that a delta has several pages."""
 
-Recorded = tuple[list[Step], Facts, list[Any]]
+Recorded = tuple[list[Step], Facts, list[Any], bool]
+"""With or without an index on the time."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -44,15 +45,16 @@ def record(_small_pages: None) -> Iterator[Callable[[int], Recorded]]:
         @cache
         def recorded(seed: int) -> Recorded:
             steps = history(seed, STEPS)
-            with RealWorld(server, "postgres") as world:
-                return steps, world.facts, play(world, steps)
+            with RealWorld(server, "postgres", time_index=seed % 2 == 1) as world:
+                return steps, world.facts, play(world, steps), seed % 2 == 1
 
         yield recorded
 
 
 def _difference(recorded: Recorded) -> str:
-    steps, facts, seen = recorded
+    steps, facts, seen, time_index = recorded
     with ModelWorld(facts) as world:
+        world.cluster.time_index = time_index
         return difference(steps, seen, play(world, steps))
 
 

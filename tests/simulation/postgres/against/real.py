@@ -27,6 +27,7 @@ GONE_S = 10.0
 _RESET = f"""
     ALTER TABLE live_metrics ENABLE TRIGGER ALL;
     TRUNCATE live_metrics RESTART IDENTITY;
+    DROP INDEX IF EXISTS by_time;
     DELETE FROM trio_bridge.checkpoint WHERE name = '{ROUTE}';
 """
 _FIRST = """
@@ -51,17 +52,25 @@ class RealWorld:
         database: which.
         fresh: empty the table and begin with a first checkpoint; False: go on with what is there.
         synchronous: ``synchronous_commit`` at first.
+        time_index: whether there is an index on the time; only if fresh.
 
     Attributes:
         facts: about the cluster, before its first checkpoint row.
     """
 
     def __init__(
-        self, server: EmbeddedPostgres, database: str, *, fresh: bool = True, synchronous: bool = True
+        self,
+        server: EmbeddedPostgres,
+        database: str,
+        *,
+        fresh: bool = True,
+        synchronous: bool = True,
+        time_index: bool = False,
     ) -> None:
         self._server = server
         self._fresh = fresh
         self._synchronous = synchronous
+        self._time_index = time_index
         self._database = database
         self._stack = ExitStack()
         self._trigger = True
@@ -73,6 +82,8 @@ class RealWorld:
         self._observer = self._connect("stranger")
         if self._fresh:
             self._observer.execute(_RESET)
+            if self._time_index:
+                self._observer.execute('CREATE INDEX by_time ON live_metrics ("timestamp")')
             self._observer.execute(_FIRST, (ROUTE,))
         facts = self._one(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8 - 1, 'live_metrics'::regclass::oid::int8, "

@@ -48,6 +48,8 @@ class _Writer:
         self._number = number
         self._choice = choice
         self._ids = iter(choice.sample(range((number + 1) * 1_000_000, (number + 2) * 1_000_000), 1_000))
+        # No two rows have the same time: of such Postgres may give any first.
+        self._times = iter(choice.sample(range(60_000), 1_000))
         self._open = False
         self._savepoints: list[str] = []
         self._touched = False
@@ -74,9 +76,10 @@ class _Writer:
         return points, ids
 
     def _point(self) -> Point:
-        minute, milli = self._choice.randrange(60), self._choice.randrange(100, 1000)
+        second, milli = divmod(next(self._times), 1_000)
         # Postgres leaves out the zeros at the end.
-        timestamp = f"2026-01-02T03:{minute:02}:05.{milli}".rstrip("0") + "+00:00"
+        fraction = f".{milli:03}".rstrip("0").rstrip(".")
+        timestamp = f"2026-01-02T03:{self._number:02}:{second:02}{fraction}+00:00"
         value = self._choice.choice([0.0, 1.0, -1.5, 0.0001, 123456.789, 99999999999999.0, 0.1])
         return Point(timestamp, value, self._choice.choice(_SENSORS))
 

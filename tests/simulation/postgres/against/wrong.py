@@ -11,7 +11,7 @@ from tests.simulation.postgres.answers import Answers, row
 from tests.simulation.postgres.backend import Backend
 from tests.simulation.postgres.cluster import Cluster
 from tests.simulation.postgres.locks import AdvisoryLocks
-from tests.simulation.postgres.rows import Row
+from tests.simulation.postgres.rows import Row, Table
 from tests.simulation.postgres.transaction import Transaction
 from tests.simulation.postgres.wal import Commit, Record, State, Wal
 from tests.simulation.postgres.xids import View, Xids
@@ -152,6 +152,14 @@ def target_sees_all_below(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(View, "sees", lambda self, xid: xid < self.xmax)
 
 
+def history_by_key(patch: pytest.MonkeyPatch) -> None:
+    """The last rows are those of the greatest ids, also where an index gives the order of time."""
+    newest = Table.newest
+    patch.setattr(
+        Table, "newest", lambda self, limit, txids, _: newest(self, limit, txids, lambda one: one.id)
+    )
+
+
 WRONG: list[Callable[[pytest.MonkeyPatch], None]] = [
     savepoints_in_progress,
     xmax_is_next,
@@ -166,6 +174,7 @@ WRONG: list[Callable[[pytest.MonkeyPatch], None]] = [
     locks_survive_session,
     nobody_is_fenced,
     target_sees_all_below,
+    history_by_key,
 ]
 
 
