@@ -260,9 +260,9 @@ class Faults:
         bridge = self._random.choice(self._bridges)
         if bridge.alive and not bridge.freezer.frozen:
             self._note("stop_bridge", replica=bridge.number)
-            bridge.terminate()
+            ended = bridge.terminate()
             with trio.move_on_after(DRAIN_S + 0.1):
-                await bridge.wait_ended()
+                await ended.wait()
                 return
             if not bridge.freezer.frozen:
                 self.overdue.append(f"replica {bridge.number} was told to stop and did not in {DRAIN_S:g} s")

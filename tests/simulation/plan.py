@@ -53,6 +53,9 @@ FAULTS: Final = (
 )
 """By the names of the methods of `tests.simulation.faults.Faults`."""
 
+LINE_BYTES: Final = 90
+"""About what a row of the table is as JSON, or as a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -88,6 +91,8 @@ class Plan:
         page_rows: limit of the delta.
         page_bytes: limit of the delta.
         message_bytes: limit of a message.
+        buffer_bytes: what lies between the bridge and Grafana, in each direction.
+        time_index: whether the table has an index on its time.
     """
 
     seed: int
@@ -119,6 +124,8 @@ class Plan:
     page_rows: int
     page_bytes: int
     message_bytes: int
+    buffer_bytes: int
+    time_index: bool
 
     @property
     def converge_s(self) -> float:
@@ -127,10 +134,14 @@ class Plan:
         The bridge waits up to a minute where its credentials were refused. Else it notices a dead Grafana within the
         acknowledgement's deadline, a dead Postgres within three heartbeats, connects within the deadline for that, for
         each replica that may be dead, and waits up to `restart_max_s` in between; Postgres lets go of a dead leader
-        after 5 s.
+        after 5 s. And then there may be all the rows to send, in pages and messages as small as the plan wants them.
         """
         slow_s = 65.0 if {"refuse_upgrades", "close_push"} & set(self.faults) else 0.0
-        return slow_s + self.ack_timeout_s + 2 * self.connect_timeout_s + 3 * self.restart_max_s + 20.0
+        dead_s = self.ack_timeout_s + 2 * self.connect_timeout_s + 3 * self.restart_max_s + 20.0
+        pages = self.rows / min(self.page_rows, self.page_bytes / LINE_BYTES)
+        messages = self.rows * LINE_BYTES / min(self.message_bytes, 4_096)
+        backlog_s = pages * 6 * self.postgres_s + messages * (6 * self.grafana_s + 2 * self.service_s)
+        return slow_s + dead_s + 2 * backlog_s
 
 
 def plan_of(seed: int) -> Plan:
@@ -168,6 +179,8 @@ def plan_of(seed: int) -> Plan:
         page_rows=pick((5, 40, 300, 2_000)),
         page_bytes=pick((1_000, 20_000, 1 << 20)),
         message_bytes=pick((400, 4_000, 65_536, 65_536)),
+        buffer_bytes=pick((4_096, 65_536, 262_144, 2_900_000)),
+        time_index=rng.random() < 0.5,
     )
 
 

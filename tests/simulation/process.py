@@ -83,6 +83,7 @@ class Bridge:
         service: of the present life; None: it has not started yet.
         lives: so far.
         undrained: rows that a stop by signal left behind.
+        on_drained: told the last run of a life that ended well.
         gave_up: how often it ended by itself, with a sentence for the operator.
     """
 
@@ -101,6 +102,7 @@ class Bridge:
         self.service: Service | None = None
         self.lives = 0
         self.undrained = 0
+        self.on_drained: Callable[[Run], None] = lambda _: None
         self.gave_up = 0
         self.number = number
         self._settings = settings
@@ -142,7 +144,10 @@ class Bridge:
             await trio.sleep(restart_s())
 
     async def _serve(self, outside: Outside, task_status: trio.TaskStatus[Service]) -> None:
-        self.undrained += await run_service(self._settings, outside=outside, task_status=task_status)
+        left = await run_service(self._settings, outside=outside, task_status=task_status)
+        self.undrained += left
+        if not left and self.route is not None and not self.route.failure:
+            self.on_drained(self._run)
 
     def kill(self) -> None:
         """SIGKILL: the kernel closes its sockets; nothing else of it happens any more."""
@@ -150,14 +155,11 @@ class Bridge:
             self._life.cancel()
         self.freezer.thaw()
 
-    def terminate(self) -> None:
-        """SIGTERM."""
+    def terminate(self) -> trio.Event:
+        """SIGTERM; the event is the end of the present life."""
         if self.service is not None:
             self.service.stop.set()
-
-    async def wait_ended(self) -> None:
-        """Until the present life is over."""
-        await self._ended.wait()
+        return self._ended
 
     async def _run_source(self, work: Callable[[], None]) -> None:
         self._run = self._run._replace(run=self._run.run + 1)

@@ -3,7 +3,7 @@
     chaos      writers write, faults happen
     calm       no fault any more; writers go on until there are rows enough
     quiet      nobody writes: every committed row must arrive within `Plan.converge_s`
-    rest       what is acknowledged is checkpointed, panels show the last rows
+    rest       what is acknowledged is checkpointed; the bridge is deployed anew, and panels show the last rows
     stop       SIGTERM to every replica: nothing may be left
 
 *Owns* everything of the schedule; all of it ends with `World.run`.
@@ -94,10 +94,15 @@ class World:
             prepares=plan.prepares,
         )
         cluster.trigger = plan.trigger
+        cluster.time_index = plan.time_index
         cluster.add_route(ROUTE, earliest=plan.earliest)
         self._server = ModelServer(cluster, clock, lock_timeout_s=plan.heartbeat_s)
         self._live = LiveModel(
-            nursery, self._seeded("grafana"), latency_s=plan.grafana_s, service_s=plan.service_s
+            nursery,
+            self._seeded("grafana"),
+            buffer_bytes=plan.buffer_bytes,
+            latency_s=plan.grafana_s,
+            service_s=plan.service_s,
         )
         ways = [Way(plan.postgres_s, self._seeded(f"way {number}")) for number in range(plan.replicas)]
         settings = settings_of(plan)
@@ -126,6 +131,7 @@ class World:
         nursery.start_soon(self._write_wal)
         nursery.start_soon(self._books.run)
         for bridge in self._bridges:
+            bridge.on_drained = self._oracle.check_drained
             nursery.start_soon(bridge.run, partial(restart.uniform, 0.0, 1.0))
 
     async def run(self) -> Outcome:
@@ -138,7 +144,7 @@ class World:
                 await self._make_faults()
             self._live.calm()
             self._trace.note("world", "calm")
-            while len(cluster.ever) < plan.rows:
+            while len(cluster.committed()) < plan.rows:
                 await trio.sleep(LOOK_S)
             writing.cancel_scope.cancel()
         self._trace.note("world", "quiet", rows=len(cluster.committed()))
@@ -155,7 +161,7 @@ class World:
         self._books.look()
         self._books.at_rest()
         if plan.history_rows:
-            oracle.check_panel(self._live.panel(MEASUREMENT).shown, plan.history_rows)
+            await self._deploy()
         mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
         await self._stop()
         oracle.check_saved()
@@ -173,14 +179,27 @@ class World:
             violations=self._violations(),
         )
 
+    async def _deploy(self) -> None:
+        """Start the bridge anew on a table at rest: a viewer sees the last rows of the table, and then newer ones."""
+        await self._stop()
+        await trio.sleep(REST_S)
+        exact = self._plan.time_index
+        self._oracle.check_panel(self._live.panel(MEASUREMENT).shown, self._plan.history_rows, exact=exact)
+        async with trio.open_nursery() as writing:
+            writing.start_soon(self._writers[0].run)
+            await trio.sleep(LOOK_S)
+            writing.cancel_scope.cancel()
+        await trio.sleep(REST_S)
+        self._oracle.check_lost()
+        self._oracle.check_panel(self._live.panel(MEASUREMENT).shown, self._plan.history_rows, exact=exact)
+
     async def _stop(self) -> None:
-        """The last act: every replica is told to stop, and must, with nothing left."""
+        """Every replica is told to stop, and must, with nothing left."""
         self._trace.note("world", "stop")
-        for bridge in self._bridges:
-            bridge.terminate()
+        ends = [bridge.terminate() for bridge in self._bridges]
         with trio.move_on_after(DRAIN_S):
-            for bridge in self._bridges:
-                await bridge.wait_ended()
+            for end in ends:
+                await end.wait()
             self._oracle.check_saved()
             return
         self._faults.overdue.append("somebody does not stop in quiet")
