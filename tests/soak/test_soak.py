@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,18 @@ FAULTS = (
 )
 
 
+@pytest.mark.fault(124)
 @pytest.mark.deadline(150)
-async def test_a_short_soak_keeps_every_promise(tmp_path: Path) -> None:
+async def test_a_short_soak_keeps_every_promise(tmp_path: Path, figures: Callable[..., None]) -> None:
     """Sessions, servers and the bridge's own process are hurt: nothing is lost, and all is as before."""
     plan = Plan(30, seed=3, rate=300, every_s=5, scale=0.1, faults=FAULTS)
     with EmbeddedPostgres(fsync=True) as server:
         server.create_database("soak")
         outcome = await run_soak(plan, server, "soak", tmp_path, tell=print)
+    figures(
+        duplicates=outcome.verdict.duplicates,
+        recovery_s=max(incident.recovered_s or 0.0 for incident in outcome.incidents),
+    )
     broken = [check for check in checks(outcome) if check.kept is False]
     assert not broken
     assert {incident.name for incident in outcome.incidents[1:]} == {*FAULTS}
