@@ -15,6 +15,7 @@ oracle is in the middle of something. It knows these promises:
     back                a checkpoint covers less than the one before
     unfenced            somebody writes a checkpoint whom another has replaced
     two leaders         a run takes a route over whose leader's session lives
+    undrained           a run that ended well leaves rows that it delivered outside of the checkpoint (asked then)
     unsaved             bridges that ended well leave delivered rows outside of the checkpoint        (asked then)
     books               the bridge counts more acknowledged rows than pongs cover, or loses count     (asked any time)
     panel               a viewer does not see the last rows                                           (asked when quiet)
@@ -212,14 +213,15 @@ class Oracle:
         if lost := self.lost():
             self._broken("lost", f"{len(lost)} rows, the first is {lost[0]}")
 
+    def check_drained(self, owner: Hashable) -> None:
+        """The run `owner` has ended well, just now."""
+        run = self._runs.get(owner)
+        if run is not None:
+            self._check_saved("undrained", run.delivered)
+
     def check_saved(self) -> None:
         """Everybody has ended well."""
-        place = Place.read(self._cluster.checkpoint(self._route))
-        left = [
-            row for row in self._cluster.committed() if row.uid in self._delivered and not place.covers(row)
-        ]
-        if left:
-            self._broken("unsaved", f"{len(left)} rows, the first is {left[0]}")
+        self._check_saved("unsaved", self._delivered)
 
     def check_books(
         self, *, seen: int, acknowledged: int, others: int, pending: int, of: Callable[[Hashable], bool]
@@ -239,16 +241,22 @@ class Oracle:
         if pending < 0 or seen != acknowledged + others + pending:
             self._broken("books", f"{seen} seen is not {acknowledged} + {others} + {pending}")
 
-    def check_panel(self, shown: Sequence[Shown], most: int) -> None:
+    def check_panel(self, shown: Sequence[Shown], most: int, *, exact: bool = True) -> None:
         """What a viewer sees after a keyframe, when everything has come to rest: the last `most` rows, no others.
 
-        Of rows with equal times any may be the last.
+        Args:
+            shown: what it sees. Of rows with equal times any may be the last.
+            most: rows of the window.
+            exact: False: so many rows of the table, whichever.
         """
         self._learn()
         table = {line: row for line, row in self._lines.items() if self._in_table(row)}
         expected = sorted(line.time_ns for line in table)[-most:]
-        if len(set(shown)) != len(shown) or sorted(line.time_ns for line in shown) != expected:
-            self._broken("panel", f"{len(shown)} rows of other times than the table's last {len(expected)}")
+        times = sorted(line.time_ns for line in shown)
+        if len(times) != len(expected) or len(set(shown)) != len(times):
+            self._broken("panel", f"{len(times)} rows instead of {len(expected)}")
+        elif exact and times != expected:
+            self._broken("panel", f"{len(times)} rows of other times than the table's last")
         elif strangers := [line for line in shown if line not in table]:
             self._broken("panel", f"{strangers[0]} is not in the table")
 
@@ -302,6 +310,12 @@ class Oracle:
         self.repeated += row.uid in self._delivered
         run.delivered.add(row.uid)
         self._delivered.add(row.uid)
+
+    def _check_saved(self, promise: str, uids: set[int]) -> None:
+        place = Place.read(self._cluster.checkpoint(self._route))
+        left = [row for row in self._cluster.committed() if row.uid in uids and not place.covers(row)]
+        if left:
+            self._broken(promise, f"{len(left)} rows, the first is {left[0]}")
 
     def _in_table(self, row: Row) -> bool:
         return row in self._cluster.table.of(row.txid)

@@ -102,6 +102,7 @@ def test_a_life_in_order_breaks_nothing() -> None:
         world.save(B)
         world.oracle.check_lost()
         world.oracle.check_saved()
+        world.oracle.check_drained(B)
         world.oracle.check_panel([as_line(row) for row in rows], 100)
         world.oracle.check_books(seen=4, acknowledged=4, others=0, pending=0, of=B.__eq__)
         assert world.oracle.repeated == 2
@@ -300,8 +301,9 @@ def test_who_ended_well_left_nothing() -> None:
     world = World()
     world.lead(A)
     world.send(A, world.before)
-    with expecting(world, "unsaved"):
+    with expecting(world, "unsaved", "undrained"):
         world.oracle.check_saved()
+        world.oracle.check_drained(A)
 
 
 @pytest.mark.parametrize(
