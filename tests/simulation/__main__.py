@@ -16,6 +16,7 @@ from tests.simulation.plan import plan_of
 from tests.simulation.pool import outcomes
 from tests.simulation.schedule import run_schedule
 from tests.simulation.summary import Summary
+from tests.simulation.trace import Trace
 
 EVERY_S = 10.0
 """Between two lines of progress."""
@@ -46,9 +47,12 @@ def main() -> int:
 
 
 def _trace(seed: int) -> int:
-    outcome, trace = run_schedule(seed)
     print(plan_of(seed))
-    print(trace.render(), end="")
+    trace = Trace()
+    try:
+        outcome = run_schedule(seed, trace)
+    finally:
+        print(trace.render(), end="")
     print(outcome)
     for violation in outcome.violations:
         print(f"seed {seed}: {violation}")

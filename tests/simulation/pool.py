@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 from tests.simulation.schedule import run_schedule
+from tests.simulation.trace import Trace
 from tests.simulation.world import Outcome
 
 HANG_S = 120
@@ -39,13 +40,11 @@ def outcome(seed: int) -> Outcome:
     """Of one schedule, whatever happens in it."""
     try:
         with _limited():
-            result, _ = run_schedule(seed)
-    except (Exception, Hang) as error:
-        failure = "".join(traceback.format_exception(error))
-        return Outcome(
-            seed, 0, 0, 0, 0, 0.0, 0, 0, Counter(), 0.0, [f"the schedule itself failed: {failure}"]
-        )
-    return result
+            return run_schedule(seed, Trace())
+    except (Exception, BaseExceptionGroup, Hang) as error:
+        # Its end says most; all of it is shown with the trace.
+        end = "".join(traceback.format_exception(error))[-1_500:]
+        return Outcome(seed, 0, 0, 0, 0, 0.0, 0, 0, Counter(), 0.0, [f"the schedule itself failed: {end}"])
 
 
 def _collect_seldom() -> None:

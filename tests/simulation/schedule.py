@@ -11,9 +11,8 @@ from tests.simulation.trace import Trace
 from tests.simulation.world import Outcome, run_world
 
 
-def run_schedule(seed: int) -> tuple[Outcome, Trace]:
+def run_schedule(seed: int, trace: Trace) -> Outcome:
     """Run the schedule of `seed`."""
-    plan, trace = plan_of(seed), Trace()
+    plan = plan_of(seed)
     with determined(seed) as clock, limits_of(plan), trace.of_the_program():
-        outcome = trio.run(run_world, plan, trace, clock, clock=clock)
-    return outcome, trace
+        return trio.run(run_world, plan, trace, clock, clock=clock)

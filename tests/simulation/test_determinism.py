@@ -9,27 +9,35 @@ import sys
 import pytest
 
 from tests.simulation.schedule import run_schedule
+from tests.simulation.trace import Trace
 
 SEED = 33
 """Of two replicas, fourteen kinds of faults and five failovers."""
 
 PROGRAM = f"""
 import sys
-from tests.simulation.schedule import run_schedule
-sys.stdout.write(run_schedule({SEED})[1].render())
+from tests.simulation.test_determinism import traced
+sys.stdout.write(traced({SEED}))
 """
+
+
+def traced(seed: int) -> str:
+    """What happens in the schedule of `seed`."""
+    trace = Trace()
+    run_schedule(seed, trace)
+    return trace.render()
 
 
 @pytest.fixture(scope="module")
 def first() -> str:
     """The trace of the seed, run once in this process."""
-    return run_schedule(SEED)[1].render()
+    return traced(SEED)
 
 
 def test_the_same_seed_gives_the_same_trace_again(first: str) -> None:
     """Whatever ran before in this process leaves nothing behind that a schedule could meet."""
-    run_schedule(SEED + 1)
-    assert run_schedule(SEED)[1].render() == first
+    traced(SEED + 1)
+    assert traced(SEED) == first
     assert first.count("\n") > 500
 
 
@@ -49,4 +57,4 @@ def test_another_process_gives_the_same_trace(first: str, hash_seed: str) -> Non
 
 def test_another_seed_gives_another_trace(first: str) -> None:
     """The seed decides."""
-    assert run_schedule(SEED + 1)[1].render() != first
+    assert traced(SEED + 1) != first
