@@ -4,7 +4,7 @@ A pooler hands one client's statements to whatever backend is free. LISTEN and a
 backend that somebody else uses next, and two replicas could hold one leader lock. In session mode it still drops the
 settings of `conninfo.SESSION_OPTIONS`, without which a delta can miss rows and a frozen bridge keeps its locks. Poolers
 that are made to ignore those settings let us in without a word, so the session is asked who answers, and how it is set.
-Then it gets the one setting that cannot go with the login.
+Then it gets the settings that cannot go with the login.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def open_direct(conninfo: str, wake: Wake, *, timeout_s: float) -> Session:
     session = Session.connect(conninfo, wake, timeout_s=timeout_s)
     try:
         _refuse_pooler(session, timeout_s=timeout_s)
+        if session.server_encoding == "SQL_ASCII":
+            # Asked for UTF-8, Postgres would refuse a whole page for one text that is none.
+            session.query("SET client_encoding = 'SQL_ASCII'", timeout_s=timeout_s)
         if session.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT:
             session.query("SET transaction_timeout = 0", timeout_s=timeout_s)
     except BaseException:

@@ -17,7 +17,7 @@ from trio_bridge.postgres.catalogue import WatchedTable
 from trio_bridge.postgres.delta import MAX_ROW_BYTES, key_text, row_source
 from trio_bridge.postgres.position import Position
 from trio_bridge.postgres.queries import raw, statement
-from trio_bridge.postgres.session import Session, StatementRefused
+from trio_bridge.postgres.session import Session, StatementRefused, to_wire
 
 HISTORY_LIMIT_MS: Final = 1_000
 """Longest that Postgres may look for it. A guess: a viewer who opens a page waits so long without a thought."""
@@ -77,7 +77,7 @@ def read_history(
         session.query("SET statement_timeout = 0", timeout_s=timeout_s)
     found.reverse()
     return History(
-        rows=[None if row[-1] is None else row[-1].encode() for row in found],
+        rows=[None if row[-1] is None else to_wire(row[-1]) for row in found],
         keys=[key_text([part or "" for part in row[:-1]]) for row in found],
         order=order,
     )

@@ -62,6 +62,16 @@ class LoginRefused(SourceError):
     """Postgres does not let us in: password, role, database or pg_hba."""
 
 
+def from_wire(value: bytes) -> str:
+    """The text of a value; what is not UTF-8 (a database may have no encoding) finds its way back by `to_wire`."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def to_wire(text: str) -> bytes:
+    """The bytes of a text that `from_wire` made, or of any other."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """One NOTIFY."""
@@ -123,6 +133,11 @@ class Session:
         """E.g. 180001."""
         return self._pgconn.server_version
 
+    @property
+    def server_encoding(self) -> str:
+        """E.g. ``UTF8``; ``SQL_ASCII``: texts are whatever bytes somebody wrote."""
+        return (self._pgconn.parameter_status(b"server_encoding") or b"").decode()
+
     def prepare(self, name: str, statement: str, *, timeout_s: float) -> None:
         """Prepare `statement` under `name`."""
         with _mapped():
@@ -137,7 +152,7 @@ class Session:
 
         The iterator must be exhausted. Raises as `query` does.
         """
-        values = [None if value is None else value.encode() for value in params]
+        values = [None if value is None else to_wire(value) for value in params]
         with _mapped():
             self._pgconn.send_query_prepared(name.encode(), values)
         self._pgconn.set_chunked_rows_mode(CHUNK_ROWS)
@@ -158,14 +173,14 @@ class Session:
             ConnectionLost: nothing came for `timeout_s`, or the connection broke.
             Aborted: see there.
         """
-        values = [None if value is None else value.encode() for value in params]
+        values = [None if value is None else to_wire(value) for value in params]
         with _mapped():
             self._pgconn.send_query_params(statement.encode(), values)
         rows: list[tuple[str | None, ...]] = []
         for result in self._results(timeout_s):
             for row in range(result.ntuples):
                 cells = (result.get_value(row, column) for column in range(result.nfields))
-                rows.append(tuple(None if cell is None else bytes(cell).decode() for cell in cells))
+                rows.append(tuple(None if cell is None else from_wire(bytes(cell)) for cell in cells))
         return rows
 
     def wait(self, until: float) -> None:

@@ -29,7 +29,7 @@ from trio_bridge.postgres.delta import (
     row_source,
 )
 from trio_bridge.postgres.queries import raw, statement
-from trio_bridge.postgres.session import Session, StatementRefused
+from trio_bridge.postgres.session import Session, StatementRefused, from_wire
 from trio_bridge.replay.moments import COMPARED_AS, bound
 
 Place = tuple[str, ...]
@@ -219,4 +219,4 @@ def _of(d: sql.Composable, column: str) -> sql.Composed:
 def _text(value: bytes | None) -> str:
     if value is None:
         raise SourceError("the replay's statement returned a row without a place")
-    return value.decode()
+    return from_wire(value)
