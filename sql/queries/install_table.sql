@@ -2,8 +2,8 @@
 -- of txid and the trigger are in place.
 
 SELECT c.oid::int8,
-       CASE WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
-            THEN 'parent' ELSE c.relkind::text END,
+       CASE WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid) THEN 'parent'
+            WHEN c.relispartition THEN 'partition' ELSE c.relkind::text END,
        ARRAY(SELECT a.attname::text
              FROM pg_index i
              CROSS JOIN unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)

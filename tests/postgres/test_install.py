@@ -309,6 +309,8 @@ REFUSED = {
     "is no table: only": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
     "CREATE FOREIGN TABLE t (id int) SERVER s",
     "public.t has children by inheritance": "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u () INHERITS (t)",
+    "public.t is a partition, .*: install the parent table first": "CREATE TABLE p (id int PRIMARY KEY) "
+    "PARTITION BY LIST (id); CREATE TABLE t PARTITION OF p FOR VALUES IN (1)",
     "public.t has no primary key": "CREATE TABLE t (id int)",
     "txid of public.t is of type bigint": "CREATE TABLE t (id int PRIMARY KEY, txid bigint)",
 }

@@ -129,7 +129,11 @@ def _is_restored(connection: psycopg.Connection, name: sql.Identifier) -> bool:
 def _check(table: TableName, found: _Table) -> None:
     if found.kind == "parent":
         raise ConfigError(with_children(table))
-    if found.kind not in ("r", "p"):
+    if found.kind == "partition" and found.position_type is None:
+        raise ConfigError(
+            f"{table} is a partition, with the columns of its parent: install the parent table first"
+        )
+    if found.kind not in ("r", "p", "partition"):
         raise ConfigError(f"{table} is no table: only tables can be watched")
     if found.position_type not in (None, "xid8"):
         raise ConfigError(
