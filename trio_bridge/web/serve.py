@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -123,6 +124,7 @@ class _Worker:
         self._clients.add(client)
         try:
             async with trio.open_nursery() as nursery:
+                client.on_cut = nursery.cancel_scope.cancel
                 nursery.start_soon(client.cut_when_idle)
                 # It asks no more of a stream than `_Client` has.
                 stream = cast("Any", client)
@@ -165,6 +167,7 @@ class _Client:
         self._stream = stream
         self._sent_at = trio.current_time()
         self.socket = stream.socket
+        self.on_cut: Callable[[], None] | None = None
 
     async def cut_when_idle(self) -> None:
         while (idle_at := self._sent_at + IDLE_S) > trio.current_time():  # noqa: ASYNC110  (`send_all` is no event)
@@ -172,7 +175,12 @@ class _Client:
         self.cut()
 
     async def send_all(self, data: bytes) -> None:
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError:
+            # Of what it had asked for in advance nothing is wanted any more.
+            self.cut()
+            raise
         self._sent_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int) -> bytes | bytearray:
@@ -186,6 +194,9 @@ class _Client:
 
     def cut(self) -> None:
         self.socket.close()
+        if self.on_cut is not None:
+            # With requests in hand hypercorn would go on with them, or wait for ever for the end of one.
+            self.on_cut()
 
 
 class _ToOurLog(logging.Handler):
