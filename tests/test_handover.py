@@ -137,6 +137,20 @@ def test_the_end_ends_any_wait(wake, end, armed):
     assert wake.stop is Stop[end.upper()]
 
 
+def test_a_disarmed_wake_is_silent_but_for_the_end(wake):
+    """News that could not hurry the thread cost nothing; a drain and an interruption still reach it."""
+    wake.arm()
+    wake.disarm()
+    wake.wake()
+    assert not is_readable(wake)
+    wake.end_wait()
+    assert is_readable(wake)
+    wake.arm()
+    wake.disarm()
+    wake.drain()
+    assert is_readable(wake)
+
+
 def test_swallowing_does_not_forget_the_stop(wake):
     """The byte goes, the level stays."""
     wake.drain()

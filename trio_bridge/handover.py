@@ -44,11 +44,13 @@ def _swallow(receiver: socket.socket) -> None:
 
 
 class Wake:
-    """Ends the thread's wait. Any thread may call `wake`, `drain` and `abort`; they never block."""
+    """Ends the thread's wait. Any thread may call `wake`, `end_wait`, `drain` and `abort`; they never block."""
 
     def __init__(self) -> None:
         self._receiver, self._sender = _signal_pair()
         self._armed = False
+        # Set after the byte was sent, so that who sees it finds the byte; who does not will find it in its poll.
+        self._rung = False
         # Two flags that are only ever set: whoever races whom, the stop never falls.
         self._draining = False
         self._aborting = False
@@ -66,11 +68,21 @@ class Wake:
 
     def arm(self) -> None:
         """The thread, before it looks at what it waits for: from here on a wake is not missed."""
-        self.swallow()
+        if self._rung:
+            self.swallow()
         self._armed = True
+
+    def disarm(self) -> None:
+        """The thread, when it has looked and no `wake` could make it go on earlier: `drain` and `abort` still do.
+
+        Measured: the sender has news four times a message, and each byte costs both sides a system call and a
+        fight for the interpreter.
+        """
+        self._armed = False
 
     def swallow(self) -> None:
         """Forget the bytes that have come, not `stop`: a wait for something else must not spin on them."""
+        self._rung = False
         _swallow(self._receiver)
 
     def wake(self) -> None:
@@ -80,30 +92,31 @@ class Wake:
             self._armed = False
             self._ring()
 
+    def end_wait(self) -> None:
+        """Whatever the thread waits for, armed or not."""
+        self._armed = False
+        self._ring()
+
     def drain(self) -> None:
         """Take nothing in any more, finish what is under way."""
         self._draining = True
-        self._end_wait()
+        self.end_wait()
 
     def abort(self) -> None:
         """End at once."""
         self._aborting = True
-        self._end_wait()
+        self.end_wait()
 
     def close(self) -> None:
         """After the thread has ended."""
         self._receiver.close()
         self._sender.close()
 
-    def _end_wait(self) -> None:
-        # Whatever the thread waits for, armed or not.
-        self._armed = False
-        self._ring()
-
     def _ring(self) -> None:
         # Full: bytes enough are waiting. Closed: nobody waits.
         with contextlib.suppress(BlockingIOError, OSError):
             self._sender.send(b"\0")
+        self._rung = True
 
 
 class Outlet(Generic[T]):

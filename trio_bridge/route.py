@@ -167,7 +167,7 @@ class Route:
         """For tests: change the mode as soon as may be; what is delivered must not depend on it."""
         self.status.flip = True
         if self._line is not None:
-            self._line.wake.wake()
+            self._line.wake.end_wait()
 
     async def _run_once(self, stop: trio.Event) -> Exception | None:
         """One run; its failure, or None when it was drained."""

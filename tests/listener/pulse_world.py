@@ -69,6 +69,8 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._woken = False
+        # Whether news of the sender end the wait.
+        self._heeds = True
         self._bells = 0
         self._mode = Mode.POLL
         self._moved_at = self.now
@@ -180,6 +182,7 @@ class World:
             self._note_mode()
             self._check(decision)
             if decision.act is Act.WAIT:
+                self._heeds = decision.heeds_sender
                 self._wait(min(end, decision.until))
             elif decision.act is Act.STOP:
                 self.stopped = True
@@ -306,7 +309,7 @@ class World:
 
     def _send_next(self) -> None:
         if self._blocked or self.sent == self._in_outbox:
-            self._woken = True
+            self._woken |= self._heeds
             return
         full = self._sizes[self.sent + 1] == self.page_rows
         if not full and self.now < self._may_send_at:
@@ -314,7 +317,7 @@ class World:
             return
         self.sent += 1
         self._may_send_at = self.now + self.interval_s
-        self._woken = True
+        self._woken |= self._heeds
         mark = self.sent
         self.at(self.now + ACK_S - self.start, lambda: self._acknowledge(mark))
         self._send_next()
@@ -325,7 +328,7 @@ class World:
             self.at(self.now + ACK_S - self.start, lambda: self._acknowledge(mark))
         else:
             self.acked = max(self.acked, mark)
-            self._woken = True
+            self._woken |= self._heeds
 
     # The rules.
 

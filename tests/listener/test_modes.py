@@ -625,10 +625,38 @@ def test_a_wait_ends_when_the_sender_can_take():
     """Not a moment later, though nobody wakes it: its time was known."""
     pulse = Pulse(interval_s=0.1, heartbeat_s=0.5, may_ring=False, now=5.0)
     pulse.delta_done(5.0, rows=1, more=False, horizon=9, bells=0)
-    assert pulse.decide(5.0, Demand(5.3, 1, 0)) == Decision(Act.WAIT, 5.3)
-    assert pulse.decide(5.0, Demand(5.05, 1, 0)) == Decision(Act.WAIT, 5.1)
-    assert pulse.decide(5.0, Demand(math.inf, 1, 0)) == Decision(Act.WAIT, 5.5)
+    assert pulse.decide(5.1, Demand(5.3, 1, 0)) == Decision(Act.WAIT, 5.3)
+    assert pulse.decide(5.1, Demand(math.inf, 1, 0)) == Decision(Act.WAIT, 5.5)
     assert pulse.decide(5.3, Demand(5.3, 1, 0)) == Decision(Act.DELTA)
+
+
+@given(
+    st.floats(5.0, 5.09),
+    st.floats(5.0, 6.0) | st.just(math.inf),
+    st.floats(5.0, 6.0) | st.just(math.inf),
+    st.integers(0, 1),
+    st.integers(0, 1),
+)
+def test_news_of_the_sender_that_could_not_hurry_it_are_not_heeded(now, ready_at, later, sent, acked):
+    """Before there may be rows or a checkpoint may be written, no demand makes anything else of the wait."""
+    pulse = Pulse(interval_s=0.1, heartbeat_s=0.5, may_ring=False, now=4.0)
+    pulse.delta_done(4.2, rows=1, more=False, horizon=9, bells=0)
+    pulse.saved(4.9, 1)
+    pulse.delta_done(5.0, rows=1, more=False, horizon=9, bells=0)
+    wait = pulse.decide(now, Demand(ready_at, 1 + sent, 1))
+    assert wait == Decision(Act.WAIT, 5.1, heeds_sender=False)
+    assert pulse.decide(now, Demand(later, 2, 1 + acked)).act is Act.WAIT
+
+
+def test_news_of_the_sender_that_are_waited_for_are_heeded():
+    """A late demand, and an acknowledgement that a due checkpoint waits for."""
+    pulse = Pulse(interval_s=0.1, heartbeat_s=0.5, may_ring=False, now=5.0)
+    pulse.delta_done(5.0, rows=0, more=False, horizon=9, bells=0)
+    assert pulse.decide(5.2, Demand(math.inf, 0, 0)) == Decision(Act.WAIT, 5.5, heeds_sender=True)
+    pulse.delta_done(5.3, rows=1, more=False, horizon=9, bells=0)
+    waits = pulse.decide(5.3, Demand(5.3, 0, 0))
+    assert (waits.act, waits.heeds_sender) == (Act.WAIT, True)
+    assert pulse.decide(5.3, Demand(5.3, 1, 1)).act is Act.CHECKPOINT
 
 
 def test_decisions_do_not_spin():

@@ -33,7 +33,7 @@ from trio_bridge.records import Batch
 from trio_bridge.secret import Secret
 from trio_bridge.sender.history import Window
 from trio_bridge.sender.keyframes import Keyframes
-from trio_bridge.sender.stage import run_sender
+from trio_bridge.sender.stage import PING_GAP_S, run_sender
 from trio_bridge.vitals import Vitals
 
 
@@ -616,6 +616,21 @@ async def test_the_end_with_a_hung_grafana(live):
     error, took_s = await failure_of(live, work, ack_timeout_s=0.3)
     assert "has not answered a ping" in str(error)
     assert took_s < 2
+
+
+async def test_messages_without_a_pace_share_their_pings(live):
+    """A ping costs as much as a message: many quick ones have one together, and all are acknowledged."""
+    async with running(live, interval_s=0.0) as rig:
+        await opened(rig)
+        before, began = live.counters.pings, trio.current_time()
+        for _ in range(100):
+            await rig.send(1)
+            # Each a message of its own: the next row comes when it is written.
+            await rig.wait(lambda: rig.feedback.sent_mark == rig.mark)
+        await rig.wait_acknowledged(rig.mark)
+        took_s = trio.current_time() - began
+        assert live.counters.pings - before <= took_s / PING_GAP_S + 2
+    assert len(live.deliveries) >= 100
 
 
 async def test_the_end_without_anything_sent(live):

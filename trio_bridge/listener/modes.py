@@ -97,10 +97,17 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An act, and for WAIT the monotonic second at which to decide again (earlier when woken)."""
+    """What to do.
+
+    Attributes:
+        act: this.
+        until: for WAIT, the monotonic second at which to decide again; earlier if something comes in.
+        heeds_sender: for WAIT, whether news of the sender could make it earlier.
+    """
 
     act: Act
     until: float = math.inf
+    heeds_sender: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +256,11 @@ class Pulse:
             return self._decide_drain(now, demand)
         if self._holds_gate and self.mode is Mode.POLL:
             return Decision(Act.FREE_GATE)
-        save_at = self._may_save_at if demand.acked_mark > self._saved_mark else math.inf
-        if now >= save_at:
+        may_save_at = self._may_save_at if self._last_mark > self._saved_mark else math.inf
+        if now >= may_save_at and demand.acked_mark > self._saved_mark:
             return Decision(Act.CHECKPOINT)
-        delta_at = max(self._pull_at(demand), self._wanted_at())
+        pull_at, wanted_at = self._pull_at(demand), self._wanted_at()
+        delta_at = max(pull_at, wanted_at)
         if now >= delta_at:
             return Decision(Act.DELTA)
         heartbeat_at = self._statement_at + self._heartbeat_s
@@ -260,7 +268,11 @@ class Pulse:
             return Decision(Act.HEARTBEAT)
         if self._is_quiet(now):
             return Decision(Act.TAKE_GATE)
-        return Decision(Act.WAIT, min(save_at, delta_at, heartbeat_at))
+        # The sender's word is looked at when there is something to do with it; only if it is late then, it is waited
+        # for: an acknowledgement when a checkpoint may be written, a demand when there may be rows.
+        ack_late, demand_late = now >= may_save_at, now >= wanted_at
+        look_at = min(math.inf if ack_late else may_save_at, delta_at if demand_late else wanted_at)
+        return Decision(Act.WAIT, min(look_at, heartbeat_at), heeds_sender=ack_late or demand_late)
 
     @property
     def holds_gate(self) -> bool:

@@ -242,6 +242,8 @@ class _Run:
             decision = pulse.decide(time.monotonic(), demand, draining=draining)
             match decision.act:
                 case Act.WAIT:
+                    if not decision.heeds_sender:
+                        line.wake.disarm()
                     self._session.wait(decision.until)
                     continue
                 case Act.STOP:

@@ -94,6 +94,7 @@ class Session:
         self._poll = select.poll()
         self._poll.register(pgconn.socket, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
+        self._wake_fileno = wake.fileno()
         self._socket = pgconn.socket
         self._last_words = ""
         # Outside of a statement Postgres says goodbye in a notice, and closes: the only place where the reason stands.
@@ -218,8 +219,6 @@ class Session:
                     raise ConnectionLost(
                         f"postgres has been silent for {timeout_s:g} s in a statement: connection given up"
                     )
-                else:
-                    self._wake.swallow()
             result = pgconn.get_result()
             if result is None:
                 break
@@ -251,8 +250,6 @@ class Session:
                 raise ConnectionLost(
                     f"postgres has taken nothing in for {timeout_s:g} s: connection given up"
                 )
-            else:
-                self._wake.swallow()
 
     def _flush_some(self) -> bool:
         with _mapped():
@@ -263,7 +260,10 @@ class Session:
         _check(self._wake)
         ready = dict(self._poll.poll(_milliseconds_to(until)))
         _check(self._wake)
-        return bool(ready.get(self._socket, 0))
+        if self._wake_fileno in ready:
+            # Left there, it would end every further wait at once.
+            self._wake.swallow()
+        return self._socket in ready
 
     def _consume(self) -> None:
         try:

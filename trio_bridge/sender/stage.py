@@ -46,6 +46,10 @@ TAKE_BELOW_BYTES: Final = MAX_MESSAGE_BYTES
 # connections after 60 s (nginx).
 KEEPALIVE_S: Final = 10.0
 
+# Between two pings while little is unacknowledged and the channel goes on: without a pace each message would have its
+# own, which costs as much again as the message. What is acknowledged so much later is saved a second later anyway.
+PING_GAP_S: Final = 0.05
+
 # Two: while one ping travels the next message need not wait for its own, and a lost pong is made good by the
 # next one's. More would only add pings: each costs about as much as a message.
 PINGS_IN_FLIGHT: Final = 2
@@ -137,6 +141,7 @@ class _Sender:
         self._clock_offset_s = monotonic() - self._connected_at
         self._outbox = Outbox(interval_s)
         self._in_flight = InFlight(nonce=secrets.token_bytes(8))
+        self._pinged_at = -math.inf
         # When each message was written that no pong has covered.
         self._written_at: deque[float] = deque()
         self._ended = False
@@ -177,6 +182,7 @@ class _Sender:
             while self._outbox.waiting_bytes >= TAKE_BELOW_BYTES:
                 await self._room_in_outbox.park()
         self._ended = True
+        self._pinger_wakes.unpark_all()
         self._tell_listener()
         self._pump_wakes.unpark_all()
 
@@ -216,10 +222,12 @@ class _Sender:
                     f"{self._connection.peer} has taken no data for {self._ack_timeout_s:g} s: is Grafana hung?"
                 )
             self._ledger.sent(len(message.data))
+        told = self._in_flight.wants_ping
         self._in_flight.wrote(message)
         self._written_at.append(trio.current_time())
         self._vitals.unacknowledged_bytes.set(self._in_flight.unacknowledged_bytes)
-        self._pinger_wakes.unpark()
+        if not told or self._ping_at() == -math.inf:
+            self._pinger_wakes.unpark()
         self._room_in_outbox.unpark_all()
         # In this order, so that who waits for the mark finds the time of the next message already set.
         self._tell_listener()
@@ -236,13 +244,22 @@ class _Sender:
 
     async def _ping_what_is_written(self) -> None:
         while True:
-            while not self._in_flight.wants_ping:
-                await self._pinger_wakes.park()
+            while (ping_at := self._ping_at()) > trio.current_time():
+                with trio.move_on_at(ping_at):
+                    await self._pinger_wakes.park()
             await self._ping()
+
+    def _ping_at(self) -> float:
+        """From when the next ping may go; ``math.inf``: what is written needs none."""
+        if not self._in_flight.wants_ping:
+            return math.inf
+        pressing = self._ended or 2 * self._in_flight.unacknowledged_bytes >= self._congestion.bytes
+        return -math.inf if pressing else self._pinged_at + PING_GAP_S
 
     async def _ping(self) -> None:
         before_it = self._in_flight.unacknowledged_bytes
-        ping = self._in_flight.ping(trio.current_time())
+        self._pinged_at = trio.current_time()
+        ping = self._in_flight.ping(self._pinged_at)
         await self._connection.ping(ping.payload)
         self._congestion.answered(before_it, trio.current_time() - ping.asked_at)
         self._acknowledge(ping)
