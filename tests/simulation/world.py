@@ -160,6 +160,7 @@ class World:
         await trio.sleep(REST_S)
         self._books.look()
         self._books.at_rest()
+        oracle.check_saved()
         if plan.history_rows:
             await self._deploy()
         mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
