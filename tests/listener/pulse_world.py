@@ -385,7 +385,8 @@ class World:
         act, now = decision.act, self.now
         ahead = self.pages - self.sent
         can_take = ahead < 3 if self._more else ahead == 0 and now >= self._demand().ready_at
-        gap_s = {Mode.POLL: max(self.interval_s, 0.002), Mode.ARMING: 0.005, Mode.NOTIFY: 0.002}[self._mode]
+        bell_gap_s = 0.002 if self.interval_s else 0.0
+        gap_s = {Mode.POLL: max(self.interval_s, 0.002), Mode.ARMING: 0.005, Mode.NOTIFY: bell_gap_s}[self._mode]
         gap_s = min(gap_s, self.heartbeat_s)
         if act is Act.DELTA:
             assert can_take, "rows that the sender cannot take"
@@ -413,7 +414,7 @@ class World:
     def _rings_too_often(self) -> bool:
         while self._heard and self._heard[0] < self.now - self._window_s:
             self._heard.popleft()
-        return len(self._heard) > self._window_s / max(self.interval_s, 0.002)
+        return len(self._heard) > self._window_s / max(self.interval_s, 0.000_5)
 
     def _against_the_gate(self) -> str:
         """Why the gate may not be taken now; empty: it should be."""

@@ -268,12 +268,22 @@ def test_slow_bells_leave_the_mode_alone():
     assert max(world.delays) < 0.11
 
 
-def test_without_a_pace_bells_are_two_milliseconds_apart_at_least():
-    """Pace 0 and a flood of bells: the smallest gap bounds the deltas."""
+def test_without_a_pace_a_bell_is_answered_at_once():
+    """1,000 commits a second: each row is there after its bell and its delta, and nothing waits for a gap."""
     world = settled(interval_s=0.0)
-    every(world, 0.000_5, world.ring, start=3.0, until=5.0)
+    every(world, 0.001, world.insert, start=3.0, until=5.0)
     world.run(5.0)
-    assert world.count(Act.DELTA, since=3.0).total() <= 2.0 / 0.002
+    assert world.is_in(Mode.NOTIFY)
+    assert max(world.delays[-1_000:]) < 0.002
+
+
+def test_without_a_pace_a_flood_of_bells_ends_in_polling():
+    """More than 2,000 a second: the gate is freed, and the smallest gap bounds the deltas."""
+    world = settled(interval_s=0.0)
+    every(world, 0.000_2, world.ring, start=3.0, until=5.0)
+    world.run(5.0)
+    assert world.is_in(Mode.POLL)
+    assert world.count(Act.DELTA, since=4.0).total() <= 1.0 / 0.002
 
 
 @pytest.mark.parametrize("bells", [11, 1_000_000])
