@@ -89,7 +89,7 @@ async def test_hostile_clients_of_the_status(
         assert most_files <= files + MAX_CONNECTIONS + 1
         grown_kib = bridge.rss_kib() - rss_kib
         assert grown_kib < 64 * 1024
-        # What they had asked for and do not want any more is not worked off; those that are just idle may be for a while.
+        # What they asked for and do not want any more is not worked off; those that only idle may do so for a while.
         with trio.fail_after(IDLE_S + 2 * BUSY):
             await wait_fact(bridge, lambda: bridge.open_files() == files)
         async with httpx.AsyncClient() as client:

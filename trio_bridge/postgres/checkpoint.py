@@ -7,15 +7,19 @@ listener after acknowledgement. It belongs to one cluster: transaction ids of an
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from trio_bridge.errors import ConfigError, SourceError
 from trio_bridge.postgres.catalogue import Cluster
 from trio_bridge.postgres.position import Position, RowMark, Snapshot
 from trio_bridge.postgres.queries import statement
-from trio_bridge.postgres.session import Session
+from trio_bridge.postgres.session import Session, StatementRefused
 
 FORMAT = 1
 """Version of the row's meaning."""
+
+_OTHER_COLUMNS: Final = ("42703", "42883")
+"""What Postgres says of a column that is not there (undefined_column) or of another type (undefined_function)."""
 
 
 class Fenced(SourceError):
@@ -39,7 +43,15 @@ class Checkpoint:
             ConfigError: there is no such row, it is of another cluster, or of a format that we do not know.
             StatementRefused: Postgres would not let us write it.
         """
-        found = session.query(statement("queries/checkpoint_read"), (name,), timeout_s=timeout_s)
+        try:
+            found = session.query(statement("queries/checkpoint_read"), (name,), timeout_s=timeout_s)
+        except StatementRefused as error:
+            if error.sqlstate not in _OTHER_COLUMNS:
+                raise
+            raise ConfigError(
+                f"trio_bridge.checkpoint is not as `trio-bridge install` makes it ({error}): put it right, or drop it "
+                "and run `trio-bridge install` for each table, with `--start now` or `--start earliest`"
+            ) from None
         if not found:
             raise ConfigError(
                 f"route {name!r} has no checkpoint in this database: run `trio-bridge install` for its table"
@@ -54,7 +66,8 @@ class Checkpoint:
                 f"the checkpoint of route {name!r} was written in another cluster (system identifier "
                 f"{identifier}, here {cluster.system_identifier}): its transaction ids mean nothing here. "
                 f"Delete the row from trio_bridge.checkpoint and run `trio-bridge install --start now` or "
-                f"`--start earliest`"
+                f"`--start earliest`. Only after pg_upgrade, which keeps the ids: UPDATE trio_bridge.checkpoint SET "
+                f"system_identifier = {cluster.system_identifier}"
             )
         assert snapshot is not None
         assert epoch is not None
