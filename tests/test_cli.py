@@ -154,6 +154,7 @@ def test_a_missing_extra_is_named():
     assert result.stderr == "trio-bridge: websockets is not installed: pip install 'trio-bridge[demo]'\n"
 
 
+@pytest.mark.fault(117)
 def test_a_broken_stderr_still_exits_with_the_code():
     """Whoever closed standard error still learns of the mistake from the exit code."""
     with Path("/dev/full").open("w") as full:

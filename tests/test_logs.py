@@ -76,6 +76,7 @@ def test_no_secret_in_values_or_tracebacks(pipe, log_format):
     assert text.count("********") == 2
 
 
+@pytest.mark.fault(117)
 def test_a_reader_that_does_not_read_holds_up_nobody(pipe):
     """With the pipe full, logging goes on at once and loses lines; once read, later lines tell how many."""
     reader, writer = pipe
@@ -111,6 +112,7 @@ def test_leaving_does_not_wait_for_a_reader_for_ever(pipe):
 
 
 @pytest.mark.parametrize("broken", ["closed pipe", "full disk"])
+@pytest.mark.fault(117)
 def test_nowhere_to_write(pipe, broken):
     """A closed pipe or a full disk costs the lines, not the service; the loss is counted."""
     reader, writer = pipe

@@ -185,6 +185,7 @@ async def test_not_installed_is_one_sentence(database: Database) -> None:
             await run_service(settings_for(database.dsn, live, ROUTE))
 
 
+@pytest.mark.fault(12)
 async def test_starts_before_postgres_and_grafana_and_waits_for_both(database: Database) -> None:
     """A service that starts before the servers that it needs stays up and delivers when they are there."""
     installed(database)
@@ -237,6 +238,7 @@ def test_operator_errors_exit_with_2_and_one_line(database: Database) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.fault(5)
 def test_a_second_signal_ends_at_once(database: Database, sent: signal.Signals) -> None:
     """While a drain hangs, because Grafana never answers, a second signal ends the process at once."""
     installed(database)
@@ -276,6 +278,7 @@ def test_a_second_signal_ends_at_once(database: Database, sent: signal.Signals) 
             process.stderr.close()
 
 
+@pytest.mark.fault(4)
 async def test_a_drain_that_cannot_end_says_what_is_left(database: Database) -> None:
     """When Grafana does not acknowledge, the drain ends at its deadline and tells how many rows are left."""
     installed(database)

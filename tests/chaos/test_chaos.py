@@ -59,6 +59,7 @@ async def test_no_trigger_at_all_loses_nothing(database: Database, tmp_path: Pat
 
 @pytest.mark.deadline(150)
 @pytest.mark.parametrize("scenario", ["faults", "kill"])
+@pytest.mark.fault(1)
 async def test_faults_lose_nothing(durable: EmbeddedPostgres, tmp_path: Path, scenario: str) -> None:
     """Killed sessions, crashes, Grafana restarts, cuts and kill -9 lose no row and invent none."""
     plan = replace(SCENARIOS[scenario], seconds=8, bulk_rows=SMALL_BULK, fault_every_s=(0.5, 1.5))

@@ -105,6 +105,7 @@ def test_every_setting_has_an_origin(written):
     }
 
 
+@pytest.mark.fault(118)
 def test_the_file_may_be_named_by_the_environment(written):
     """TRIO_BRIDGE_CONFIG stands for --config; --config wins."""
     file = written(WHOLE_FILE)
@@ -149,6 +150,7 @@ def test_the_password_leaves_the_dsn():
     assert both.origins["postgres.password"] == "environment TRIO_BRIDGE_POSTGRES_DSN"
 
 
+@pytest.mark.fault(118)
 def test_a_secret_that_all_can_read_is_a_warning(written, tmp_path):
     """The start goes on, and says which file to close."""
     file = written(WHOLE_FILE.replace("[grafana]", '[grafana]\ntoken_file = "token"'))
@@ -217,6 +219,7 @@ def test_an_age_is_a_duration_or_seconds(written):
         ('[postgres]\ndsn = "host=x sslpassword=s3cr3t"', "config.toml: [postgres] dsn: holds sslpassword, a secret that would show: use a libpq service file"),
     ],
 )  # fmt: skip
+@pytest.mark.fault(118)
 def test_the_sentence_for_a_mistake_in_the_file(written, text, sentence):
     """Each mistake is one line: where, what, and what to write instead; never the value."""
     found = mistakes({}, written(text))
@@ -273,6 +276,7 @@ def test_all_mistakes_at_once(written):
     ]
 
 
+@pytest.mark.fault(118)
 def test_a_file_that_is_not_text(tmp_path):
     """Bytes that are not UTF-8 are a mistake of the operator's, not a traceback."""
     (tmp_path / "config.toml").write_bytes(b"\xff")

@@ -38,6 +38,7 @@ async def test_a_backlog_is_worked_off_in_flat_memory(database: Database, tmp_pa
 
 
 @pytest.mark.deadline(90)
+@pytest.mark.fault(3)
 async def test_a_graceful_restart_leaves_no_trace(database: Database, tmp_path: Path) -> None:
     """SIGTERM in the middle of 5,000 rows/s and a new start: no row lost, none twice."""
     verdict = await measure.restart_under_load(database.dsn, tmp_path, rate=5_000, restarts=2, gap_s=1.0)

@@ -48,6 +48,7 @@ def test_cluster(database: Database, pg: EmbeddedPostgres) -> None:
     assert (cluster.prepares, cluster.timeline) == (False, 1)
 
 
+@pytest.mark.fault(121)
 def test_not_installed(database: Database) -> None:
     """A database without our schema, or with one of another version, is refused with the command to run."""
     with opened(database.dsn) as session:

@@ -75,6 +75,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("change", REFUSED)
+@pytest.mark.fault(121)
 def test_refused(installed: Database, change: str) -> None:
     """A checkpoint that means nothing here is refused with its reason and never changed."""
     _set(installed, change)

@@ -70,6 +70,7 @@ def test_an_address_of_somebody_else_is_one_sentence() -> None:
         open_socket(Listen("192.0.2.1", 1))
 
 
+@pytest.mark.fault(119)
 async def test_a_port_in_use_ends_the_start(database: Database) -> None:
     """The service does not begin to deliver when it cannot serve its status, and says why in one `ConfigError`."""
     from msgspec import structs
@@ -91,6 +92,7 @@ async def test_a_port_in_use_ends_the_start(database: Database) -> None:
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 9000]
 )
+@pytest.mark.fault(120)
 async def test_a_request_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """A client that sends its request byte by byte or not at all is cut; others are served meanwhile."""
     monkeypatch.setattr(serve, "IDLE_S", 0.3)
@@ -127,6 +129,7 @@ async def test_a_request_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch,
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense nonsense nonsense",
     ],
 )
+@pytest.mark.fault(120)
 async def test_nonsense_harms_nobody_else(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """Whatever bytes come, their connection ends and the next client is served."""
     monkeypatch.setattr(serve, "IDLE_S", 0.3)
@@ -139,6 +142,7 @@ async def test_nonsense_harms_nobody_else(monkeypatch: pytest.MonkeyPatch, sent:
         assert await ask(port) == 200
 
 
+@pytest.mark.fault(120)
 async def test_many_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One connection more than the bound is closed at once; when the idle ones have been cut, there is room again."""
     monkeypatch.setattr(serve, "IDLE_S", 0.5)
@@ -213,6 +217,7 @@ async def test_a_client_that_does_not_read_holds_nothing_up(monkeypatch: pytest.
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
+@pytest.mark.fault(120)
 async def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not keep its connection for longer than the limit."""
     monkeypatch.setattr(serve, "IDLE_S", 0.3)
