@@ -37,7 +37,7 @@ async def test_rows_go_on_within_a_second_of_the_connection(
         world.proxy.cut()
         gap = await world.insert(20)
         await wait_until(lambda: words in world.route.failure)
-        await trio.sleep(2.0)
+        await trio.sleep(1.0)
         # One line a change of state, however often it is tried.
         assert len([reason for reason in world.said("route_failed") if words in reason]) == 1
         world.proxy.heal()
@@ -157,7 +157,7 @@ async def test_not_found_is_tried_again_at_once(database: Database, figures: Fig
         await world.live.restart(0.5)
         gap = await world.insert(20)
         await wait_until(lambda: "is Grafana at least version 8" in world.route.failure)
-        await trio.sleep(2.0)
+        await trio.sleep(1.0)
         world.live.faults.clear()
         recovery_s = await world.wait_recovered(gap, time.monotonic())
         assert len([reason for reason in world.said("route_failed") if "answered 404" in reason]) == 1
