@@ -9,6 +9,7 @@ oracle is in the middle of something. It knows these promises:
     altered             a row delivered with another time or value
     unparsable          a message that Grafana drops in silence
     early               a keyframe shows a row before a message delivered it
+    wiped               a message without the keyframe's flag empties what viewers see
     twice in a run      a run of a route delivers a row again
     repeated            a run delivers a row that the checkpoint it took over had covered
     ahead               a checkpoint covers a row of the table that no pong covers
@@ -154,6 +155,7 @@ class Oracle:
         self._runs: dict[Hashable, _Run] = {}
         self._leader: int | None = None
         self._owners: dict[int, Hashable] = {}
+        self._flags: dict[int, str] = {}
         self._unanswered: dict[int, deque[tuple[int, list[int]]]] = {}
         self._answered: Counter[Hashable] = Counter()
         cluster.on_take_over.append(self._took_over)
@@ -175,6 +177,9 @@ class Oracle:
         if run is None:
             self._broken("repeated", f"{delivery.owner} delivers without having taken the route over")
             return
+        if self._flags.get(delivery.connection) and not delivery.flag and delivery.rows:
+            self._broken("wiped", f"{delivery.owner}, message {delivery.sequence}")
+        self._flags[delivery.connection] = delivery.flag
         uids: list[int] = []
         for line in delivery.rows:
             row = self._lines.get(line)

@@ -44,11 +44,13 @@ class World:
         self.oracle.connected(run, run)
         self.sequences[run] = 0
 
-    def send(self, run: int, rows: list[Row] | list[Shown], *, keyframe: bool = False) -> None:
+    def send(
+        self, run: int, rows: list[Row] | list[Shown], *, keyframe: bool = False, flag: str = ""
+    ) -> None:
         self.sequences[run] += 1
         lines = tuple(as_line(row) if isinstance(row, Row) else row for row in rows)
         self.oracle.processed(
-            Delivery(0.0, run, run, self.sequences[run], "live_metrics", lines, "", keyframe, None)
+            Delivery(0.0, run, run, self.sequences[run], "live_metrics", lines, flag, keyframe, None)
         )
 
     def pong(self, run: int) -> None:
@@ -162,6 +164,18 @@ def test_a_message_that_vanished_is_told() -> None:
     world.lead(A)
     with expecting(world, "unparsable"):
         world.oracle.processed(Delivery(0.0, A, A, 1, "", (), "", False, b"nonsense"))
+
+
+def test_a_message_without_the_flag_wipes_the_panel() -> None:
+    """After a keyframe every message repeats its flag; before the first, none has one."""
+    world = World()
+    rows = world.before + world.insert()
+    world.lead(A)
+    world.send(A, rows[:1])
+    world.send(A, rows[:1], keyframe=True, flag="_3")
+    world.send(A, rows[1:2], flag="_3")
+    with expecting(world, "wiped"):
+        world.send(A, rows[2:])
 
 
 def test_a_run_delivers_a_row_once() -> None:

@@ -121,8 +121,8 @@ DEFECTS: Final = (
             Edit(
                 Pulse,
                 "decide",
-                "if demand.acked_mark > self._saved_mark else",
-                "if demand.acked_mark > self._saved_mark and not self._save_failed else",
+                "if now >= may_save_at and demand.acked_mark > self._saved_mark:",
+                "if now >= may_save_at and demand.acked_mark > self._saved_mark and not self._save_failed:",
             ),
         ),
     ),

@@ -108,17 +108,29 @@ DEFECTS: Final = (
     Defect(
         "the leader's lock not asked",
         "Who has the configuration may run.",
-        (Edit(table_source, "wait_leader", 'if led == "t":', "if True:"),),
+        (Edit(table_source, "wait_leader", 'line.status.elsewhere = led != "t"', 'led = "t"'),),
     ),
     Defect(
-        "a drain that waits for what is acknowledged, not for what was read",
-        "All acknowledged pages are saved, so all is done.",
+        "a drain that only reads no more",
+        "What is on its way arrives by itself.",
         (
             Edit(
                 Pulse,
                 "_decide_drain",
                 "if demand.acked_mark == self._last_mark == self._saved_mark:",
-                "if demand.acked_mark == self._saved_mark:",
+                "if True:",
+            ),
+        ),
+    ),
+    Defect(
+        "a sender that leaves before the last pong",
+        "All is written, so all is done.",
+        (
+            Edit(
+                _Sender,
+                "_pump",
+                "if self._ended and due_at == math.inf and self._in_flight.settled:",
+                "if self._ended and due_at == math.inf:",
             ),
         ),
     ),
