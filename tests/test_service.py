@@ -99,6 +99,7 @@ async def test_replicas_share_the_work_and_take_over(database: Database, tmp_pat
                     replica.kill()
 
 
+@pytest.mark.fault(46)
 async def test_channel_route_delivers_payloads_and_counts_what_is_no_row(database: Database) -> None:
     """Payloads become rows at once; garbage is counted by reason and stops nothing; a lost session is a gap."""
     arrived = Arrived()

@@ -35,6 +35,7 @@ def assert_nothing_lost(report: Report) -> None:
     assert report.queue_usage < 0.01
 
 
+@pytest.mark.fault(132)
 @pytest.mark.deadline(120)
 async def test_mode_flipped_at_random_changes_nothing_that_is_delivered(
     database: Database, tmp_path: Path

@@ -47,6 +47,7 @@ async def test_a_standby() -> None:
     assert found["installation"].status == "skipped"
 
 
+@pytest.mark.fault(47)
 async def test_a_minor_with_the_listen_bug(database: Database) -> None:
     """A minor older than the repair of LISTEN is named with the first that has it."""
 

@@ -71,6 +71,7 @@ async def test_a_channel_that_was_deaf_is_a_gap(database: Database, unlisten: li
         await wait_until(lambda: route.ledger.statistics().acknowledged == 1)
 
 
+@pytest.mark.fault(33)
 async def test_an_open_transaction_shows_and_goes(database: Database) -> None:
     """A transaction that has written and stays open is noticed and timed; when it commits it is forgotten."""
     async with LiveServer() as live, serving(database, live) as (service, _):

@@ -48,7 +48,7 @@ def test_cluster(database: Database, pg: EmbeddedPostgres) -> None:
     assert (cluster.prepares, cluster.timeline) == (False, 1)
 
 
-@pytest.mark.fault(121)
+@pytest.mark.fault(94, 121)
 def test_not_installed(database: Database) -> None:
     """A database without our schema, or with one of another version, is refused with the command to run."""
     with opened(database.dsn) as session:
@@ -103,6 +103,7 @@ def test_rights(database: Database, role: str) -> None:
     assert _read(database, user=role).key.columns == ("id",)
 
 
+@pytest.mark.fault(129)
 def test_row_level_security(database: Database, role: str) -> None:
     """A policy is an error for whom it binds: not for a superuser, an owner or BYPASSRLS, but for a forced owner."""
     database.execute(f"CREATE TABLE t (id int PRIMARY KEY, {TXID}); ALTER TABLE t ENABLE ROW LEVEL SECURITY")

@@ -38,6 +38,7 @@ def _set(database: Database, assignment: str) -> None:
     database.execute(f"UPDATE trio_bridge.checkpoint SET {assignment}")
 
 
+@pytest.mark.fault(101)
 def test_take_over_fences_who_led_before(installed: Database) -> None:
     """Each take-over begins an epoch; a write of an earlier one fails, says so and changes nothing."""
     with opened(installed.dsn) as first, opened(installed.dsn) as second:
@@ -75,7 +76,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("change", REFUSED)
-@pytest.mark.fault(121)
+@pytest.mark.fault(96, 121)
 def test_refused(installed: Database, change: str) -> None:
     """A checkpoint that means nothing here is refused with its reason and never changed."""
     _set(installed, change)
@@ -86,6 +87,7 @@ def test_refused(installed: Database, change: str) -> None:
     assert after == before
 
 
+@pytest.mark.fault(95)
 def test_missing_row(installed: Database) -> None:
     """No row: the command that makes one, never a silent start from now."""
     with (
@@ -95,6 +97,7 @@ def test_missing_row(installed: Database) -> None:
         _take(session, "unknown")
 
 
+@pytest.mark.fault(96)
 def test_corrupt_text_cannot_be_stored(installed: Database) -> None:
     """The types and the check of the table keep out what is no position."""
     for change in (
@@ -108,6 +111,7 @@ def test_corrupt_text_cannot_be_stored(installed: Database) -> None:
             session.query(f"UPDATE trio_bridge.checkpoint SET {change}", timeout_s=ANSWER_S)
 
 
+@pytest.mark.fault(100)
 def test_older_checkpoint_repeats(installed: Database) -> None:
     """A checkpoint restored from a backup repeats rows and loses none."""
     with opened(installed.dsn) as session:
@@ -182,6 +186,7 @@ def test_any_key_comes_back(installed: Database, keys: list[str]) -> None:
         assert _take(session)[1] == position
 
 
+@pytest.mark.fault(97)
 def test_locked_table(installed: Database) -> None:
     """Somebody's LOCK TABLE is an answer within a heartbeat, not a dead connection; later the write works."""
     with opened(installed.dsn) as session:
@@ -196,6 +201,7 @@ def test_locked_table(installed: Database) -> None:
         checkpoint.write(session, now(session), timeout_s=1.5)
 
 
+@pytest.mark.fault(98, 99)
 def test_not_to_be_written(installed: Database) -> None:
     """Read only or out of disk: StatementRefused, and the session lives on."""
     with opened(installed.dsn) as session:

@@ -139,6 +139,7 @@ def test_random_histories(table: Database, monkeypatch: pytest.MonkeyPatch, seed
         assert all(eye.spans.values()), eye.spans
 
 
+@pytest.mark.fault(33)
 def test_row_of_a_long_transaction(table: Database) -> None:
     """A transaction that began before a hundred positions is delivered at its commit, from any of them."""
     with opened(table.dsn) as session, table.connect(autocommit=False) as slow:
@@ -276,6 +277,7 @@ def test_pages_of_wide_rows(table: Database) -> None:
         assert min(eye.pages[:-1]) >= 10
 
 
+@pytest.mark.fault(125)
 def test_locked_and_rewritten_meanwhile(table: Database) -> None:
     """A table that is rewritten while the delta waits for its lock shows every row, whatever the default isolation."""
     with table.server.connect() as connection:
@@ -397,6 +399,7 @@ def _buffers(plan: dict[str, Any]) -> int:
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("name", TABLES)
 def test_pages_stay_flat(database: Database, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The fiftieth page of one large transaction reads no more of the table than the first."""
