@@ -20,6 +20,7 @@ from trio_bridge.errors import ConfigError, CredentialsRefused, SinkError
 from trio_bridge.grafana.address import PushAddress
 from trio_bridge.grafana.credentials import secret_parts
 from trio_bridge.grafana.tls import tls_context
+from trio_bridge.quote import quoted
 from trio_bridge.secret import Secret
 
 # Grafana hashes a Basic password in some 50 ms, and answers these questions from its own small database.
@@ -100,14 +101,18 @@ class Api:
                 f"{what} ({reason}): this needs the organisation role Admin (to save a dashboard: Editor)"
             )
         if answer.is_redirect:
-            host = urlsplit(answer.headers.get("location", "")).netloc or "another path"
+            host = self._redirect_host(answer.headers.get("location", "")) or "another path"
             raise SinkError(f"{what}, a redirect to {host}: use the URL that Grafana itself goes by")
         raise SinkError(f"{what}: {reason}")
 
+    def _redirect_host(self, location: str) -> str:
+        try:
+            return self._quoted(urlsplit(location).netloc)
+        except ValueError:
+            return ""
+
     def _quoted(self, text: str) -> str:
-        for secret in secret_parts(self._credentials):
-            text = text.replace(secret, "********") if secret else text
-        return " ".join(text.split())[:_QUOTE_CHARS]
+        return quoted(text, secret_parts(self._credentials), _QUOTE_CHARS)
 
 
 @asynccontextmanager

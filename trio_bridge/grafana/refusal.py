@@ -24,6 +24,7 @@ import h11
 import msgspec
 
 from trio_bridge.errors import CredentialsRefused, SinkError
+from trio_bridge.quote import masked, quoted
 
 # Guess. One header of a proxy must not silence a panel for longer than a refused token does.
 RETRY_AFTER_CAP_S: Final = 60.0
@@ -127,7 +128,7 @@ def _refused(answer: Answer, peer: str, path: str, wall_now: float, secrets: Seq
         case 200 if "text/html" in answer.headers.get("content-type", ""):
             what = "a page instead of a socket: a login page or a proxy stands before Grafana"
         case 301 | 302 | 303 | 307 | 308:
-            target = _redirect_host(answer.headers.get("location", "")) or peer
+            target = masked(_redirect_host(answer.headers.get("location", "")) or peer, secrets)
             what = f"redirects to {target} are not followed, the token must not leave: correct grafana.url"
         case 400 | 426:
             what = f"it saw no proper upgrade{said}: let the proxy pass the headers Upgrade and Connection"
@@ -224,10 +225,8 @@ def _said(answer: Answer, secrets: Sequence[str]) -> str:
 
 
 def _quote(text: str, secrets: Sequence[str]) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return f", it says {text[:_QUOTE_CHARS]!r}" if text else ""
+    text = quoted(text, secrets, _QUOTE_CHARS)
+    return f", it says {text!r}" if text else ""
 
 
 def _phrase(status: int) -> str:

@@ -22,6 +22,7 @@ from psycopg import pq
 
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop, Wake
+from trio_bridge.quote import masked, one_line
 
 CHUNK_ROWS: Final = 256
 """Rows that libpq keeps at a time while a page comes in; bounds the memory of a page of huge rows."""
@@ -323,7 +324,9 @@ def _connect_failure(pgconn: pq.abc.PGconn) -> SourceError:
     # libpq gives no SQLSTATE for a failed connection: the text is all there is.
     # The first line is what happened; libpq's questions to a person follow.
     lines = bytes(pgconn.error_message).decode("utf-8", "replace").strip().splitlines()
-    text = lines[0].strip() if lines else "no reason given"
+    said = one_line(lines[0]) if lines else "no reason given"
+    # Whoever answers there may have asked for the password, and say it back.
+    text = masked(said, [bytes(pgconn.password).decode("utf-8", "replace")])
     if "unrecognized configuration parameter" in text:
         return LoginRefused(f"postgres does not know a setting of ours, it must be 14 or newer: {text}")
     if "unsupported startup parameter" in text:
