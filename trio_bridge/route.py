@@ -32,6 +32,7 @@ from trio_bridge.grafana.push import open_push
 from trio_bridge.ledger import Cause, Ledger
 from trio_bridge.listener.channel_source import ChannelSource
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD
+from trio_bridge.listener.share import Share
 from trio_bridge.listener.source import LEADER_RETRY_S
 from trio_bridge.listener.stage import Line, Lost, Opened, Source, SourceStatus, run_listener
 from trio_bridge.listener.table_source import TableSource
@@ -79,6 +80,7 @@ class Route:
         route: this one's.
         log: is bound to the route's name here.
         outside: what it meets outside of this program.
+        share: of the process; None: this is its only route.
 
     Attributes:
         name: from the settings.
@@ -100,6 +102,7 @@ class Route:
         route: RouteSettings,
         log: FilteringBoundLogger,
         outside: Outside = OUTSIDE,
+        share: Share | None = None,
     ) -> None:
         self.name = route.name
         self.ledger = Ledger()
@@ -116,6 +119,7 @@ class Route:
         self._route = route
         self._log = log.bind(route=route.name)
         self._outside = outside
+        self._share = Share(1) if share is None else share
         self._line: Line | None = None
         self._channels: tuple[trio.MemoryReceiveChannel[Page], trio.MemoryReceiveChannel[Batch]] | None = None
         self._worked = False
@@ -133,7 +137,8 @@ class Route:
             failure = await self._run_once(stop)
             self.ledger.run_ended(None if failure is None else _cause(failure))
             if failure is None:
-                return
+                # Drained because of a stop, or given away: then it waits for its next turn.
+                continue
             if isinstance(failure, ConfigError | LoginRefused) and not self._worked:
                 raise ConfigError(f"route {self.name!r}: {failure}") from None
             backoff.ran_for(trio.current_time() - began)
@@ -141,9 +146,11 @@ class Route:
                 refused=isinstance(failure, CredentialsRefused),
                 retry_after_s=failure.retry_after_s if isinstance(failure, SinkError) else None,
             )
-            if isinstance(failure, SinkError) and self.failure:
-                # Grafana again, and nothing has worked in between: another replica may reach it, and gets the lock.
-                wait_s = max(wait_s, LEADER_RETRY_S[1] + service.restart_min_s)
+            if isinstance(failure, SinkError):
+                self._share.failing(self.name)
+                if self.failure:
+                    # Grafana again, and nothing has worked in between: another replica may reach it, and gets the lock.
+                    wait_s = max(wait_s, LEADER_RETRY_S[1] + service.restart_min_s)
             self._report(failure, wait_s)
             del failure
             # The run's tasks, and with them its rows, hang together in cycles of exceptions and frames, which the
@@ -183,6 +190,7 @@ class Route:
             self.status.run_ended()
             self.vitals.run_ended()
             self._line = self._channels = None
+            self._share.ended(self.name)
         return None
 
     async def _run_stages(self, stop: trio.Event) -> None:
@@ -253,6 +261,7 @@ class Route:
                 self._route,
                 attempts=attempts,
                 line=line,
+                share=self._share,
                 log=self._log,
                 open_session=self._outside.open_session,
             )
@@ -263,6 +272,7 @@ class Route:
             attempts=attempts,
             interval_s=grafana.message_interval_ms / 1000,
             line=line,
+            share=self._share,
             log=self._log,
             open_session=self._outside.open_session,
         )
@@ -294,6 +304,7 @@ class Route:
 
     def _connected(self) -> None:
         """And Grafana takes what it delivers."""
+        self._share.works(self.name)
         if self.failure:
             self._log.info("recovered", after=self.failure)
             self.failure = ""

@@ -20,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from trio_bridge.config.listen import parse_listen
 from trio_bridge.config.settings import Settings
 from trio_bridge.errors import ConfigError
+from trio_bridge.listener.share import Share
 from trio_bridge.one_failure import one_failure
 from trio_bridge.outside import OUTSIDE, Outside
 from trio_bridge.route import Route
@@ -71,7 +72,8 @@ async def run_service(
         ConfigError: a route cannot work until the operator acts.
     """
     log: FilteringBoundLogger = structlog.get_logger()
-    service = Service([Route(settings, route, log, outside) for route in settings.route], trio.Event())
+    share = Share(len(settings.route))
+    service = Service([Route(settings, route, log, outside, share) for route in settings.route], trio.Event())
     listen = parse_listen(settings.http.listen)
     closing = trio.Event()
     left = 0

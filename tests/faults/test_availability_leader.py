@@ -150,11 +150,11 @@ async def test_two_who_believe_that_they_lead_are_told_apart_by_the_epoch(
     wait_leader = source.wait_leader
     mistaken: list[str] = []
 
-    def believing(session, line, name, *, timeout_s, log):
+    def believing(session, line, name, **more):
         if mistaken:
             mistaken.pop()
             return True
-        return wait_leader(session, line, name, timeout_s=timeout_s, log=log)
+        return wait_leader(session, line, name, **more)
 
     monkeypatch.setattr(table_source, "wait_leader", believing)
     async with two(database) as replicas:

@@ -21,6 +21,7 @@ from trio_bridge.decoder.mapping import map_channel
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD, Mode
 from trio_bridge.listener.probe import Probe
+from trio_bridge.listener.share import Share
 from trio_bridge.listener.source import (
     HEARTBEATS_TO_DEATH,
     OpenSession,
@@ -46,6 +47,7 @@ class ChannelSource:
         route: the channel route.
         attempts: connection strings in the order to try, from `conninfo.resolve`.
         line: to Trio.
+        share: of this process.
         log: bound to the route.
         open_session: how a session is opened.
     """
@@ -57,6 +59,7 @@ class ChannelSource:
         *,
         attempts: Sequence[str],
         line: Line,
+        share: Share,
         log: FilteringBoundLogger,
         open_session: OpenSession = open_direct,
     ) -> None:
@@ -64,6 +67,7 @@ class ChannelSource:
         self._route = route
         self._attempts = attempts
         self._line = line
+        self._share = share
         self._log = log
         self._open_session = open_session
         self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
@@ -84,7 +88,9 @@ class ChannelSource:
     def _lead(self, session: Session) -> None:
         line = self._line
         mapping = map_channel(self._route)
-        if not wait_leader(session, line, self._route.name, timeout_s=self._answer_s, log=self._log):
+        if not wait_leader(
+            session, line, self._route.name, share=self._share, timeout_s=self._answer_s, log=self._log
+        ):
             return
         channel = sql.Identifier(self._route.channel or "").as_string()
         session.query(f"LISTEN {channel}", timeout_s=self._answer_s)

@@ -17,9 +17,10 @@ from structlog.typing import FilteringBoundLogger
 from trio_bridge.errors import SourceError
 from trio_bridge.handover import Stop, Wake
 from trio_bridge.listener.frozen_leader import FrozenLeader
+from trio_bridge.listener.share import Share
 from trio_bridge.listener.stage import Closed, Line
 from trio_bridge.postgres.direct import open_direct
-from trio_bridge.postgres.queries import LEADER_CLASS
+from trio_bridge.postgres.queries import IDLE_CLASS, LEADER_CLASS
 from trio_bridge.postgres.session import Aborted, LoginRefused, Session
 
 LEADER_RETRY_S: Final = (0.1, 0.4)
@@ -97,20 +98,33 @@ def connect(
 
 
 def wait_leader(
-    session: Session, line: Line, name: str, *, timeout_s: float, log: FilteringBoundLogger
+    session: Session, line: Line, name: str, *, share: Share, timeout_s: float, log: FilteringBoundLogger
 ) -> bool:
     """Wait until this connection leads the route `name`; False if told to stop before."""
-    key = zlib.crc32(name.encode()) - (1 << 31)
-    statement = f"SELECT pg_try_advisory_lock({LEADER_CLASS}, {key})"
+    key = _route_key(name)
+    lead = f"pg_try_advisory_lock({LEADER_CLASS}, {key})"
+    lead_unless_others_are_idle = f"CASE WHEN {_nobody_idle(key)} THEN {lead} ELSE false END"
+    say_idle = f"SELECT pg_try_advisory_lock_shared({IDLE_CLASS}, {key})"
+    say_no_more = f"SELECT pg_advisory_unlock_shared({IDLE_CLASS}, {key})"
+    idle = False
     frozen = FrozenLeader(session, key, answer_s=timeout_s, log=log)
     line.status.phase = "connecting"
     while not _told_to_stop(line):
+        statement = f"SELECT {lead_unless_others_are_idle if share.busy else lead}"
         ((led,),) = session.query(statement, timeout_s=timeout_s)
         line.status.statements += 1
         line.status.answered_at = time.monotonic()
         line.status.elsewhere = led != "t"
         if led == "t":
+            share.leads(name)
+        if idle and not share.idle:
+            session.query(say_no_more, timeout_s=timeout_s)
+            idle = False
+        if led == "t":
             return True
+        if share.idle and not idle:
+            ((said,),) = session.query(say_idle, timeout_s=timeout_s)
+            idle = said == "t"
         if line.status.phase != "standby":
             line.status.phase = "standby"
             log.info("standby", reason="another replica leads this route")
@@ -122,6 +136,21 @@ def wait_leader(
                 return False
             session.wait(again_at)
     return False
+
+
+def idle_waits(session: Session, name: str, *, timeout_s: float) -> bool:
+    """Whether a replica that leads nothing waits for the route `name`."""
+    ((nobody,),) = session.query(f"SELECT {_nobody_idle(_route_key(name))}", timeout_s=timeout_s)
+    return nobody != "t"
+
+
+def _route_key(name: str) -> int:
+    return zlib.crc32(name.encode()) - (1 << 31)
+
+
+def _nobody_idle(key: int) -> str:
+    # In one expression: a statement that is cancelled between the two would keep the lock.
+    return f"(pg_try_advisory_lock({IDLE_CLASS}, {key}) AND pg_advisory_unlock({IDLE_CLASS}, {key}))"
 
 
 def _told_to_stop(line: Line) -> bool:

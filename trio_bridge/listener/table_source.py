@@ -23,9 +23,11 @@ from trio_bridge.decoder.mapping import Mapping, map_table
 from trio_bridge.handover import Stop
 from trio_bridge.listener.modes import Act, Demand, Pulse
 from trio_bridge.listener.probe import Probe
+from trio_bridge.listener.share import Share
 from trio_bridge.listener.source import (
     HEARTBEATS_TO_DEATH,
     OpenSession,
+    idle_waits,
     run_session,
     unless_retrying,
     wait_leader,
@@ -57,6 +59,7 @@ class TableSource:
         attempts: connection strings in the order to try, from `conninfo.resolve`.
         interval_s: the sender's pace.
         line: to Trio.
+        share: of this process.
         log: bound to the route.
         open_session: how a session is opened.
     """
@@ -70,6 +73,7 @@ class TableSource:
         attempts: Sequence[str],
         interval_s: float,
         line: Line,
+        share: Share,
         log: FilteringBoundLogger,
         open_session: OpenSession = open_direct,
     ) -> None:
@@ -79,6 +83,7 @@ class TableSource:
         self._attempts = attempts
         self._interval_s = interval_s
         self._line = line
+        self._share = share
         self._log = log
         self._open_session = open_session
         self._answer_s = HEARTBEATS_TO_DEATH * settings.heartbeat_s
@@ -100,7 +105,14 @@ class TableSource:
         self._note_timeline(cluster)
         watched = read_table(session, self._table, timeout_s=patience_s)
         mapping = map_table(self._route, watched.shape)
-        if not wait_leader(session, self._line, self._route.name, timeout_s=self._answer_s, log=self._log):
+        if not wait_leader(
+            session,
+            self._line,
+            self._route.name,
+            share=self._share,
+            timeout_s=self._answer_s,
+            log=self._log,
+        ):
             return
         # LISTEN before the position is read: a bell in between is heard, a row before it is in the delta.
         session.query(f"LISTEN {BELL_CHANNEL}", timeout_s=patience_s)
@@ -122,7 +134,9 @@ class TableSource:
         self._opening(self._log.info)("running", position=str(position.snapshot), epoch=checkpoint.epoch)
         self._line.outlet.put(Opened(mapping, history))
         _Run(
+            self._route.name,
             line=self._line,
+            share=self._share,
             session=session,
             watched=watched,
             checkpoint=checkpoint,
@@ -184,8 +198,10 @@ class _Run:
 
     def __init__(
         self,
+        name: str,
         *,
         line: Line,
+        share: Share,
         session: Session,
         watched: WatchedTable,
         checkpoint: Checkpoint,
@@ -195,7 +211,9 @@ class _Run:
         answer_s: float,
         log: FilteringBoundLogger,
     ) -> None:
+        self._name = name
         self._line = line
+        self._share = share
         self._session = session
         self._watched = watched
         self._checkpoint = checkpoint
@@ -210,6 +228,7 @@ class _Run:
         self._probe = Probe(
             session, BELL_CHANNEL, line.status, answer_s=answer_s, log=log, now=time.monotonic()
         )
+        self._ask_at = share.asks_at(time.monotonic())
         self._rung_at: float | None = None
         # When the delta under way fixed what it will show; None: an earlier run did.
         self._began_at: float | None = None
@@ -265,11 +284,24 @@ class _Run:
             if now >= self._probe.due_at:
                 self._probe.look(now)
                 pulse.queue_looked_at(now, crowded=self._probe.crowded)
+            if now >= self._ask_at and not draining:
+                self._give_away(now)
             if pulse.mode_changes != mode_changes:
                 self._log.debug("mode", mode=pulse.mode.value)
                 status.mode = pulse.mode
                 status.mode_changes += pulse.mode_changes - mode_changes
                 mode_changes = pulse.mode_changes
+
+    def _give_away(self, now: float) -> None:
+        """If another replica is idle and it is this route's turn: end as for a stop, so that it can go on there."""
+        self._ask_at = self._share.asks_at(now)
+        if (
+            self._share.may_give(now)
+            and idle_waits(self._session, self._name, timeout_s=self._answer_s)
+            and self._share.give(now)
+        ):
+            self._log.info("given_away", reason="another replica leads no route")
+            self._line.wake.drain()
 
     def _read_page(self) -> None:
         position = self._position

@@ -21,6 +21,9 @@ SCHEMA_VERSION: Final = 1
 LEADER_CLASS: Final = 0x5442_0002
 """First key of a route's leader lock; the second comes from the route's name."""
 
+IDLE_CLASS: Final = 0x5442_0004
+"""First key of the lock that an idle replica holds, shared, while it waits for a route; the second as above."""
+
 
 @cache
 def load(name: str) -> str:
