@@ -144,7 +144,7 @@ class World:
                 await self._make_faults()
             self._live.calm()
             self._trace.note("world", "calm")
-            while len(cluster.committed()) < plan.rows:
+            while len(cluster.ever) < plan.rows or len(cluster.committed()) < plan.rows:
                 await trio.sleep(LOOK_S)
             writing.cancel_scope.cancel()
         self._trace.note("world", "quiet", rows=len(cluster.committed()))
@@ -159,7 +159,7 @@ class World:
         self._trace.note("world", "rest")
         await trio.sleep(REST_S)
         self._books.look()
-        self._books.at_rest()
+        self._books.at_rest(sessions=len(self._server.connections))
         oracle.check_saved()
         if plan.history_rows:
             await self._deploy()
