@@ -96,7 +96,8 @@ class PushConnection:
         Raises:
             SinkError: the connection is at its end.
         """
-        with self._errors():
+        # Cancelled, it leaves nothing behind on the wire: the socket can still be closed politely.
+        with self._errors(tears=False):
             return await self._socket.get_message()
 
     def abort(self) -> None:
@@ -116,7 +117,8 @@ class PushConnection:
                 self.abort()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, *, tears: bool = True) -> Iterator[None]:
+        """Map what the library raises; what is cancelled and `tears` a frame cuts the connection."""
         reason: CloseReason | None = None
         try:
             yield
@@ -127,7 +129,8 @@ class PushConnection:
             reason = self._socket.closed
         except BaseException:
             # Cancelled, perhaps in the middle of a frame.
-            self.abort()
+            if tears:
+                self.abort()
             raise
         else:
             return
