@@ -13,6 +13,9 @@ from tests.faults.processes import BUSY, bridge_process, wait_connected
 from tests.faults.readings import readings
 from tests.pg import Database
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 CUTS = 5
 """Each costs a failure, a recovery and a new run their lines."""
 

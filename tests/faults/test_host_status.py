@@ -15,6 +15,9 @@ from tests.faults.readings import readings
 from tests.pg import Database
 from trio_bridge.web.serve import IDLE_S, MAX_CONNECTIONS
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 LATE_S = 3.0
 """A row takes 0.2 s, with the pace, the delta and the socket; the rest is for a machine that others use too."""
 

@@ -17,6 +17,9 @@ from trio_bridge.demo.postgres import EmbeddedPostgres
 from trio_bridge.errors import ConfigError
 from trio_bridge.service import run_service
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 NEWER = "UPDATE trio_bridge.checkpoint SET format = 2, epoch = epoch + 1"
 OURS = "UPDATE trio_bridge.checkpoint SET format = 1"
 

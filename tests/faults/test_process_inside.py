@@ -25,6 +25,9 @@ from tests.faults.readings import readings
 from tests.pg import Database
 from tests.waiting import wait_until
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 
 async def lives(url: str) -> bool:
     """Whether a probe with the usual timeout of a second finds the bridge alive."""
@@ -36,7 +39,6 @@ async def lives(url: str) -> bool:
 
 
 @pytest.mark.fault(7)
-@pytest.mark.deadline(60)
 async def test_the_event_loop_is_blocked(
     database: Database, tmp_path: Path, figures: Callable[..., None], full_length: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,16 +11,17 @@ import pytest
 import trio
 
 from tests.chaos.cycles import run_cycles
-from tests.chaos.run import wait_all_delivered
 from tests.faults.failing_bridge import POINTS, PROGRAM, failing
-from tests.faults.processes import BUSY
-from tests.load.measure import TABLE, bridge_world
+from tests.faults.processes import BUSY, bridge_process
+from tests.faults.readings import readings
 from tests.pg import Database
 from tests.waiting import wait_until
 from trio_bridge.demo.postgres import EmbeddedPostgres
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 KILLED_AT = list(POINTS)[:6]
-CHECKPOINT = "SELECT snapshot::text, target::text, after_txid::text, after_key FROM trio_bridge.checkpoint"
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ async def test_killed_at_random_moments_under_load(
     durable: EmbeddedPostgres, tmp_path: Path, figures: Callable[..., None], full_length: bool
 ) -> None:
     """Killed again and again under 2,000 rows/s: none lost, none twice that a checkpoint covered, live again in 2 s."""
-    report = await run_cycles(durable.dsn("cycles"), tmp_path, kills=200 if full_length else 5, rate=2000)
+    report = await run_cycles(durable.dsn("cycles"), tmp_path, kills=200 if full_length else 4, rate=2000)
     verdict = report.verdict
     assert (verdict.lost, verdict.phantoms, verdict.altered) == (0, 0, 0), str(report)
     assert (report.again, report.early) == (0, 0), str(report)
@@ -52,27 +54,23 @@ async def test_killed_at_a_named_point(database: Database, tmp_path: Path, point
     """Killed where it hurts, it loses nothing; only what was sent and not yet checkpointed comes twice."""
     armed = tmp_path / "armed"
     armed.touch()
-    rows = 5_000
-    async with bridge_world(database.dsn, tmp_path, program=PROGRAM) as world:
-        world.execute(f"INSERT INTO {TABLE} (value, note) SELECT g, 'x' FROM generate_series(1, {rows}) g")
-        before = database.execute(CHECKPOINT)
-        world.bridge.start(*failing(point, "kill", armed))
-        assert await world.bridge.wait_exit() == -9
-        assert not armed.exists()
-        # What it had begun on the server's side, the server ends.
+    async with readings(database.dsn, repeats=True) as world:
+        world.insert(5_000)
+        before = world.checkpoint()
+        async with bridge_process(world, tmp_path, *failing(point, "kill", armed), program=PROGRAM) as bridge:
+            assert await bridge.wait_exit() == -signal.SIGKILL
+            assert not armed.exists()
+        # What it had begun on the server's side, the server ends; and what is in the sockets the Live server reads.
         assert not await trio.to_thread.run_sync(database.wait_no_sessions)
-        saved = database.execute(CHECKPOINT) != before
-        assert saved is (point == "in the checkpoint's statement")
-        # And what is in the sockets' buffers the Live server reads.
         await wait_until(lambda: not world.live.faults.peers)
+        saved = world.checkpoint() != before
+        assert saved is (point == "in the checkpoint's statement")
         sent = world.sink.rows
-        world.bridge.start(*failing(point, "kill", armed))
-        await wait_all_delivered(database.dsn, TABLE, world.sink, limit_s=20)
-        assert await world.bridge.terminate() == 0
-        verdict = world.verdict()
-        assert (verdict.lost, verdict.phantoms, verdict.altered) == (0, 0, 0), str(verdict)
-        assert verdict.duplicates <= sent
+        async with bridge_process(world, tmp_path) as bridge:
+            await world.wait_all()
+            assert await bridge.terminate() == 0
+        assert world.sink.duplicates <= sent
         if point in KILLED_AT[:2]:
             assert sent == 0
         if point.startswith("after"):
-            assert (verdict.duplicates > 0) is (point != "after LISTEN")
+            assert (world.sink.duplicates > 0) is (point != "after LISTEN")

@@ -14,6 +14,9 @@ from tests.faults.readings import TABLE, readings
 from tests.pg import Database
 from tests.waiting import wait_until
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 MIB = 1 << 20
 
 
@@ -30,7 +33,6 @@ def limit(bridge: BridgeProcess, what: int, most: int) -> None:
 
 
 @pytest.mark.fault(10)
-@pytest.mark.deadline(40)
 async def test_a_backlog_larger_than_memory(
     database: Database, tmp_path: Path, figures: Callable[..., None]
 ) -> None:
@@ -51,7 +53,6 @@ async def test_a_backlog_larger_than_memory(
 
 
 @pytest.mark.fault(10)
-@pytest.mark.deadline(40)
 async def test_no_memory_at_all(database: Database, tmp_path: Path) -> None:
     """When not even a page can be had the run ends, or the program; no row is lost once there is memory again."""
     async with readings(database.dsn, repeats=True) as world, bridge_process(world, tmp_path) as bridge:

@@ -13,6 +13,9 @@ from tests.faults.proxy import fault_proxy
 from tests.faults.readings import readings
 from tests.pg import Database
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 RUN_S = 0.2
 """From being connected to the next cut."""
 

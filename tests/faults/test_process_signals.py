@@ -15,6 +15,9 @@ from tests.faults.readings import readings
 from tests.pg import Database
 from tests.waiting import wait_until
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 GRACE_S = 5.0
 """The default of ``drain_timeout_s``."""
 
@@ -23,7 +26,6 @@ GOODBYE_S = 2.0 + BUSY
 
 
 @pytest.mark.fault(3)
-@pytest.mark.deadline(90)
 async def test_sigterm_in_a_burst_leaves_no_trace(
     database: Database, tmp_path: Path, figures: Callable[..., None]
 ) -> None:

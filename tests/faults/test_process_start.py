@@ -16,6 +16,9 @@ from tests.faults.proxy import fault_proxy
 from tests.faults.readings import readings
 from trio_bridge.demo.postgres import EmbeddedPostgres
 
+# Whole processes, on processors that others use too.
+pytestmark = pytest.mark.deadline(90)
+
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
