@@ -99,7 +99,8 @@ async def run_service(
             raise failure from None
         raise
     finally:
-        left = service.pending
+        # Of a run that failed while it was drained, the ledger has given them back to the table.
+        left = service.pending + sum(route.left for route in service.routes)
     if left:
         log.warning(
             "not_drained", unacknowledged=left, effect="they stay in the table and are sent at the next start"
