@@ -4,6 +4,8 @@ Each async test is cancelled and fails at an absolute deadline (30 s, or what
 ``@pytest.mark.deadline(seconds)`` says), so a hang is a failure with a traceback that points at the wait.
 Under a virtual clock the limit is a virtual day.
 
+A test whose captured output tells a token or a database password fails (see `tests.security.canary`).
+
 A test of a fault says which with ``@pytest.mark.fault(number)`` and what it measured with `figures`
 (see `tests.faults`). What takes minutes at its full length asks `full_length`.
 """
@@ -22,6 +24,7 @@ from hypothesis import HealthCheck, settings
 from tests.faults import figures as recorded
 from tests.faults.report import test_name
 from tests.pg import Database
+from tests.security.canary import Made
 from trio_bridge.demo.postgres import EmbeddedPostgres
 
 DEADLINE_S = 30.0
@@ -30,6 +33,9 @@ VIRTUAL_DEADLINE_S = 86_400.0
 _FAILED = pytest.StashKey[bool]()
 
 _numbers = itertools.count(1)
+
+_made = Made()
+_made.watch()
 
 # The machine is shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -82,8 +88,9 @@ def full_length(request: pytest.FixtureRequest) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remembers a failure until the fixtures end."""
+    """Remembers a failure until the fixtures end; judges what was said."""
     report = yield
+    _made.judge(report)
     if report.failed:
         item.stash[_FAILED] = True
     return report
@@ -104,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"deadline(seconds): limit of an async test, instead of {DEADLINE_S:.0f} s"
     )
     config.addinivalue_line("markers", "fault(*numbers): the test makes these faults of the matrix happen")
+    config.addinivalue_line("markers", "planted: the product has a defect while the test runs, which must be found")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

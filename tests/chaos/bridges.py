@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trio
 
+from tests.security.canary import planted
 from trio_bridge.config.settings import (
     GrafanaSettings,
     HttpSettings,
@@ -50,7 +51,10 @@ async def running_bridge(settings: Settings) -> AsyncIterator[Service]:
 
 
 class BridgeProcess:
-    """``python -m trio_bridge run`` with an environment of its own; *owns* the process."""
+    """``python -m trio_bridge run`` with an environment of its own; *owns* the process.
+
+    Whenever it ends, its log must not tell the token, nor any password that it was given.
+    """
 
     def __init__(
         self, dsn: str, live: LiveServer, directory: Path, *, program: str = "trio_bridge", **route: str
@@ -98,6 +102,7 @@ class BridgeProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        self._assert_discreet()
 
     def signal(self, number: signal.Signals) -> None:
         """SIGSTOP, SIGCONT, SIGTERM, …; does not wait."""
@@ -115,6 +120,7 @@ class BridgeProcess:
         with trio.fail_after(limit_s):
             while self._process.poll() is None:
                 await trio.sleep(0.01)
+        self._assert_discreet()
         return self._process.returncode
 
     @property
@@ -137,6 +143,9 @@ class BridgeProcess:
         """User and system time so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _assert_discreet(self) -> None:
+        planted(self._environment).assert_not_in(self._log.read_bytes(), f"the log of bridge {self.pid}")
 
     def log(self) -> list[dict[str, object]]:
         """Its log so far, a record a line."""
