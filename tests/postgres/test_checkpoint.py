@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.pg import Database
@@ -168,6 +168,7 @@ def test_positions_come_back_as_written(installed: Database) -> None:
         assert len(eye.pages) > 1
 
 
+@example(keys=HARD_KEYS)
 @given(keys=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 @settings(
     max_examples=60,

@@ -226,20 +226,20 @@ def test_a_delta_that_changes_its_target_is_refused():
     """Pages of one delta share a snapshot: rows between two of them would be lost."""
     position = Position(SNAPSHOT, TARGET, RowMark(15, ("1",)))
     for more in (True, False):
-        with pytest.raises(SourceError, match="changed its target from 25:30:25 to 26:30:"):
+        with pytest.raises(SourceError, match=r"^the delta changed its target from 25:30:25 to 26:30:$"):
             position.advanced(Snapshot(26, 30), RowMark(16, ("1",)), more=more)
 
 
 def test_more_rows_without_a_row_are_refused():
     """An empty page that is not the last one leaves nothing to go on from."""
-    with pytest.raises(SourceError, match="promised more rows and gave none"):
+    with pytest.raises(SourceError, match=r"^the delta promised more rows and gave none$"):
         Position(SNAPSHOT).advanced(TARGET, None, more=True)
 
 
 def test_a_delta_that_goes_back_is_refused():
     """Rows come in the order of their transactions; one that does not was read by another statement."""
     position = Position(SNAPSHOT, TARGET, RowMark(22, ("1",)))
-    with pytest.raises(SourceError, match="went back from transaction 22 to 15"):
+    with pytest.raises(SourceError, match=r"^the delta went back from transaction 22 to 15$"):
         position.advanced(TARGET, RowMark(15, ("1",)), more=True)
 
 
@@ -252,7 +252,7 @@ def test_a_transaction_may_fill_several_pages():
 @pytest.mark.parametrize("txid", [9, 14, 19, 25, 30, 31])
 def test_a_row_that_is_not_in_the_delta_is_refused(txid):
     """Seen before, in progress at the target, or from after it: none of these may end a page."""
-    with pytest.raises(SourceError, match=f"transaction {txid}, which is not in it"):
+    with pytest.raises(SourceError, match=f"^the delta returned transaction {txid}, which is not in it$"):
         Position(SNAPSHOT).advanced(TARGET, RowMark(txid, ("1",)), more=True)
 
 
