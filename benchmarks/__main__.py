@@ -14,10 +14,10 @@ import click
 
 from benchmarks import charts, comparison, plans, report, results
 from benchmarks.results import Results, Run
-from benchmarks.systems import SYSTEMS, System
+from benchmarks.systems import SYSTEMS, System, missing
 from benchmarks.world import Bench, bench
 
-DEFAULT = "ours,ours-pace0,ours-channel,asyncpg,asyncpg-joined,psycopg,original,floor"
+DEFAULT = "ours,ours-pace0,ours-channel,asyncpg,asyncpg-joined,psycopg,pg-listen,original,floor,floor-c"
 
 
 @click.group()
@@ -29,7 +29,10 @@ def _systems(_context: click.Context, _parameter: click.Parameter, text: str) ->
     unknown = [name for name in text.split(",") if name not in SYSTEMS]
     if unknown:
         raise click.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
-    return [SYSTEMS[name] for name in text.split(",")]
+    lacking = {name: tools for name in text.split(",") if (tools := missing(name))}
+    for name, tools in lacking.items():
+        click.echo(f"left out: {name} needs {tools}", err=True)
+    return [SYSTEMS[name] for name in text.split(",") if name not in lacking]
 
 
 def measurement(

@@ -7,6 +7,8 @@ the payload (sql/payload_trigger.sql); the poller's has none.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +26,10 @@ TABLE: Final = "public.live_metrics"
 
 _SQL = Path(trio_bridge.__file__).parent / "sql"
 _PEERS = Path(__file__).parent / "peers"
+_NODE = _PEERS / "node"
+_FLOOR = _PEERS / "build" / "floor"
+# What a system needs that is no Python package.
+_TOOLS: Final = {"pg-listen": ("node", "npm"), "floor-c": ("cc", "pg_config")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,35 @@ def _nothing(dsn: str) -> None:
     del dsn
 
 
+def _node_payloads(dsn: str) -> None:
+    if not (_NODE / "node_modules").is_dir():
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run([*command, "--loglevel=error"], cwd=_NODE, check=True)
+    _payloads(dsn)
+
+
+def _compiled_payloads(dsn: str) -> None:
+    if not _FLOOR.is_file():
+        _FLOOR.parent.mkdir(exist_ok=True)
+        include = subprocess.run(
+            ["pg_config", "--includedir"], capture_output=True, text=True, check=True
+        ).stdout
+        source = str(_PEERS / "floor.c")
+        subprocess.run(["cc", "-O2", f"-I{include.strip()}", source, "-lpq", "-o", str(_FLOOR)], check=True)
+    _payloads(dsn)
+
+
 def _ours(name: str, **settings: str) -> System:
     table = "channel" not in settings
     route = {"TRIO_BRIDGE_TABLE": TABLE} if table else {}
     environment = route | {f"TRIO_BRIDGE_{key.upper()}": text for key, text in settings.items()}
     argv = (sys.executable, "-m", "trio_bridge", "run")
     return System(name, _bell if table else _payloads, argv, environment, ours=True, keeps_rows=table)
+
+
+def missing(name: str) -> str:
+    """What this machine lacks to run the system `name`; empty: nothing."""
+    return ", ".join(tool for tool in _TOOLS.get(name, ()) if shutil.which(tool) is None)
 
 
 def _peer(
@@ -122,10 +151,12 @@ SYSTEMS: Final = {
         _peer("psycopg", "psycopg_notifies.py"),
         _peer("original", "original_design.py"),
         _peer("poller", "interval_poller.py", _nothing, keeps_rows=True),
+        System("pg-listen", _node_payloads, ("node", str(_NODE / "pg_listen.js"))),
         _peer("floor", "floor.py"),
+        System("floor-c", _compiled_payloads, (str(_FLOOR),)),
     )
 }
 """By name; the poller is late by design, and the floor is nothing that a user would run."""
 
-BASELINES: Final = ("asyncpg", "asyncpg-joined", "psycopg", "original", "poller")
+BASELINES: Final = ("asyncpg", "asyncpg-joined", "psycopg", "original", "pg-listen", "poller")
 """The peers: the best of those that were measured is what ours is held against."""
