@@ -199,7 +199,7 @@ async def test_tracebacks_of_bugs_and_refusals_of_a_user(guarded: EmbeddedPostgr
         async with running(world, program=PROGRAM, **basic) as bridge:
             world.insert()
             await wait_fact(bridge, lambda: world.live.counters.rows > 0)
-            assert log_of(world).count(b"Traceback") == log_of(world).count(BUG.encode()) == 2
+            assert log_of(world).count(f"Error: {BUG}".encode()) == log_of(world).count(b"Traceback") == 2
             world.live.faults.refusal = answer(403, body=f"{header} is {ADMIN}".encode())
             world.live.faults.cut(reset=True)
             await wait_fact(bridge, lambda: b"organisation role Admin" in log_of(world))
