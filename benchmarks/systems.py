@@ -103,20 +103,27 @@ def _nothing(dsn: str) -> None:
 
 def _node_payloads(dsn: str) -> None:
     if not (_NODE / "node_modules").is_dir():
-        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run([*command, "--loglevel=error"], cwd=_NODE, check=True)
+        _tool(
+            "npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", folder=_NODE
+        )
     _payloads(dsn)
 
 
 def _compiled_payloads(dsn: str) -> None:
     if not _FLOOR.is_file():
         _FLOOR.parent.mkdir(exist_ok=True)
-        include = subprocess.run(
-            ["pg_config", "--includedir"], capture_output=True, text=True, check=True
-        ).stdout
-        source = str(_PEERS / "floor.c")
-        subprocess.run(["cc", "-O2", f"-I{include.strip()}", source, "-lpq", "-o", str(_FLOOR)], check=True)
+        include = _tool("pg_config", "--includedir").strip()
+        _tool("cc", "-O2", f"-I{include}", "floor.c", "-lpq", "-o", str(_FLOOR))
     _payloads(dsn)
+
+
+def _tool(name: str, *arguments: str, folder: Path = _PEERS) -> str:
+    """What a tool of this machine prints."""
+    command = [shutil.which(name) or name, *arguments]
+    done = subprocess.run(  # noqa: S603 - the arguments are this module's
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
 
 
 def _ours(name: str, **settings: str) -> System:
