@@ -17,7 +17,7 @@ END_SESSIONS = (
 
 
 @pytest.mark.fault(44)
-@pytest.mark.deadline(240)
+@pytest.mark.deadline(900)
 async def test_a_backlog_whose_runs_are_all_cut_short_still_gets_through(
     database: Database, figures: Callable[..., None], *, full_length: bool
 ) -> None:
