@@ -64,7 +64,7 @@ async def test_a_slow_line_makes_rows_late_and_nothing_else(database: Database, 
         for pipe in (proxy.up, proxy.down):
             pipe.latency_s, pipe.bytes_per_s, pipe.slice_bytes = 0.15, 64_000, 4096
         began = time.monotonic()
-        ids = await world.insert(1200)
+        ids = await world.insert(600)
         steps = set()
         while world.sink.rows < len(ids):
             steps.add(world.sink.rows)
