@@ -3,7 +3,7 @@
     chaos      writers write, faults happen
     calm       no fault any more; writers go on until there are rows enough
     quiet      nobody writes: every committed row must arrive within `Plan.converge_s`
-    rest       what is acknowledged is checkpointed; the bridge is deployed anew, and panels show the last rows
+    rest       what is acknowledged is checkpointed; the bridge is deployed anew in the flow, panels show the last rows
     stop       SIGTERM to every replica: nothing may be left
 
 *Owns* everything of the schedule; all of it ends with `World.run`.
@@ -161,8 +161,7 @@ class World:
         self._books.look()
         self._books.at_rest(sessions=len(self._server.connections))
         oracle.check_saved()
-        if plan.history_rows:
-            await self._deploy()
+        await self._deploy()
         mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
         await self._stop()
         oracle.check_saved()
@@ -181,27 +180,30 @@ class World:
         )
 
     async def _deploy(self) -> None:
-        """Start the bridge anew on a table at rest: a viewer sees the last rows of the table, and then newer ones."""
-        await self._stop()
-        await trio.sleep(REST_S)
-        exact = self._plan.time_index
-        self._oracle.check_panel(self._live.panel(MEASUREMENT).shown, self._plan.history_rows, exact=exact)
+        """Stop the bridge while rows flow and start it anew: nothing is left, and a viewer sees the last rows."""
         async with trio.open_nursery() as writing:
-            writing.start_soon(self._writers[0].run)
+            for writer in self._writers:
+                writing.start_soon(writer.run)
             await trio.sleep(LOOK_S)
+            await self._stop()
             writing.cancel_scope.cancel()
         await trio.sleep(REST_S)
         self._oracle.check_lost()
-        self._oracle.check_panel(self._live.panel(MEASUREMENT).shown, self._plan.history_rows, exact=exact)
+        if most := self._plan.history_rows:
+            shown = self._live.panel(MEASUREMENT).shown
+            self._oracle.check_panel(shown, most, exact=self._plan.time_index)
 
     async def _stop(self) -> None:
         """Every replica is told to stop, and must, with nothing left."""
         self._trace.note("world", "stop")
+        undrained = sum(bridge.undrained for bridge in self._bridges)
         ends = [bridge.terminate() for bridge in self._bridges]
         with trio.move_on_after(DRAIN_S):
             for end in ends:
                 await end.wait()
             self._oracle.check_saved()
+            if left := sum(bridge.undrained for bridge in self._bridges) - undrained:
+                self._faults.overdue.append(f"{left} rows are left by a stop in quiet")
             return
         self._faults.overdue.append("somebody does not stop in quiet")
 
