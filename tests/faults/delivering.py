@@ -30,7 +30,10 @@ from trio_bridge.postgres.install import install
 from trio_bridge.route import Route
 from trio_bridge.service import Service
 
-UNSAVED = "SELECT EXISTS (SELECT FROM chaos r, trio_bridge.checkpoint c WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot))"
+UNSAVED = (
+    "SELECT EXISTS (SELECT FROM chaos r, trio_bridge.checkpoint c "
+    "WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot))"
+)
 
 ROUTE = RouteSettings(name=TABLE, table=TABLE, fields=FIELDS)
 
