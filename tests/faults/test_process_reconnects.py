@@ -21,8 +21,8 @@ RUN_S = 0.2
 
 
 @pytest.mark.fault(11, 13)
-@pytest.mark.deadline(1200)
-@pytest.mark.timeout(1260)
+@pytest.mark.deadline(2400)
+@pytest.mark.timeout(2460)
 @pytest.mark.parametrize("side", ["grafana", "postgres"])
 async def test_reconnects_one_after_the_other(
     database: Database, tmp_path: Path, figures: Callable[..., None], full_length: bool, side: str
