@@ -50,7 +50,8 @@ async def come_and_go(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.fault(120)
-@pytest.mark.deadline(300)
+@pytest.mark.deadline(900)
+@pytest.mark.timeout(960)
 async def test_hostile_clients_of_the_status(
     database: Database, tmp_path: Path, figures: Callable[..., None], full_length: bool
 ) -> None:
