@@ -19,7 +19,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.process import Bridge, Run
 from trio_bridge.listener.modes import MAX_PAGES_AHEAD
 
-LOOK_S = 0.1
+LOOK_S = 0.25
 
 LINE_BYTES = 200
 """No line of the simulation, with the flag and the fields that the first of a message carries, is longer."""

@@ -52,6 +52,7 @@ class Clock(trio.abc.Clock):
         self._now = 0.0
         self._calendar: list[tuple[float, int, Entry]] = []
         self._entries = 0
+        self._over = False
 
     def now(self) -> float:
         """Virtual seconds."""
@@ -68,6 +69,10 @@ class Clock(trio.abc.Clock):
         heappush(self._calendar, (at, self._entries, entry))
         return entry
 
+    def let_trio_look(self) -> None:
+        """Something was written to a descriptor: time must not go on before Trio has seen it."""
+        self._over = True
+
     # What Trio asks.
 
     def start_clock(self) -> None:
@@ -83,17 +88,20 @@ class Clock(trio.abc.Clock):
         return 0.0 if deadline <= self._now else 999_999_999.0
 
     def _autojump(self) -> None:
-        calendar = self._calendar
-        while calendar and calendar[0][2].cancelled:
-            heappop(calendar)
-        deadline = GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
-        if not calendar or deadline < calendar[0][0]:
-            assert deadline < math.inf, "everybody waits for ever"
-            self._now = deadline
-            return
-        self._now = max(self._now, calendar[0][0])
-        while calendar and calendar[0][0] <= self._now:
-            heappop(calendar)[2].happen()
+        runner, calendar = GLOBAL_RUN_CONTEXT.runner, self._calendar
+        self._over = False
+        # One entry after the other, as long as no task has anything to do with them.
+        while not self._over and not runner.runq:
+            while calendar and calendar[0][2].cancelled:
+                heappop(calendar)
+            deadline = runner.deadlines.next_deadline()
+            if not calendar or deadline < calendar[0][0]:
+                assert deadline < math.inf, "everybody waits for ever"
+                self._now = deadline
+                return
+            at, _, entry = heappop(calendar)
+            self._now = max(self._now, at)
+            entry.happen()
 
 
 # Trio lets no other class jump, and that one nobody inherit from it.

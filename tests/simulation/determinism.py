@@ -18,6 +18,7 @@ from typing import Any, Final
 import trio
 
 from tests.simulation.clock import Clock
+from trio_bridge.handover import Outlet
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """The wall clock at virtual second 0, ns since 1970."""
@@ -38,6 +39,7 @@ def determined(seed: int) -> Iterator[Clock]:
             (os, "urandom", source.randbytes),
             (secrets, "token_bytes", source.randbytes),
             (random, "Random", _seeded_by(source)),
+            (Outlet, "put", _told_to(clock, Outlet.put)),
             # What Trio does under Hypothesis, for the same reason.
             (trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
             (trio._core._run, "_r", random.Random(f"the order of tasks, {seed}")),
@@ -47,6 +49,16 @@ def determined(seed: int) -> Iterator[Clock]:
         stack.callback(random.setstate, state)
         random.seed(f"the module's functions, {seed}")
         yield clock
+
+
+def _told_to(clock: Clock, put: Callable[[Outlet[Any], Any], None]) -> Callable[[Outlet[Any], Any], None]:
+    """`Outlet.put`, which writes to a descriptor."""
+
+    def telling(outlet: Outlet[Any], item: Any) -> None:
+        clock.let_trio_look()
+        put(outlet, item)
+
+    return telling
 
 
 def _seeded_by(source: random.Random) -> Callable[..., random.Random]:
