@@ -3,6 +3,31 @@
 
 CREATE SCHEMA IF NOT EXISTS trio_bridge;
 
+-- Whoever owns something in here can give it a trigger or another body, which would run with the rights of whoever
+-- installs now, and of every writer later. So all of it must belong to a superuser, or to the role that installs (a
+-- superuser trusts no other role).
+DO $do$
+DECLARE
+    stranger pg_catalog.name;
+BEGIN
+    SELECT r.rolname INTO stranger
+    FROM (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'trio_bridge'
+          UNION ALL
+          SELECT relowner FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.to_regnamespace('trio_bridge')
+          UNION ALL
+          SELECT proowner FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.to_regnamespace('trio_bridge')
+         ) AS o (owner)
+    JOIN pg_catalog.pg_roles r ON r.oid = o.owner AND NOT r.rolsuper
+    WHERE (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+       OR NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+    LIMIT 1;
+    IF stranger IS NOT NULL THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = pg_catalog.format('something in schema trio_bridge belongs to role %I', stranger);
+    END IF;
+END
+$do$;
+
 -- The version of these objects; the bridge refuses to run on one that it does not know.
 CREATE TABLE IF NOT EXISTS trio_bridge.version (
     version    integer     NOT NULL,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import trio
+from psycopg.conninfo import make_conninfo
 
 from tests.chaos.bridges import BridgeProcess, running_bridge, settings_for
 from tests.chaos.sink import Sink, Verdict
@@ -118,11 +119,14 @@ class Chaos:
         self._bridge.start()
 
 
-async def run_chaos(plan: Plan, server: EmbeddedPostgres, dsn: str, directory: Path) -> Report:
-    """Run `plan` in the empty database at `dsn`."""
+async def run_chaos(
+    plan: Plan, server: EmbeddedPostgres, dsn: str, directory: Path, *, role: str | None = None
+) -> Report:
+    """Run `plan` in the empty database at `dsn`; the bridge has the rights of `role`, None: a superuser's."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(SCHEMA)
-    install(dsn, parse_table(TABLE), routes=[TABLE])
+    install(dsn, parse_table(TABLE), routes=[TABLE], role=role)
+    bridges_dsn = dsn if role is None else make_conninfo(dsn, user=role)
     if not plan.trigger:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(f"DROP TRIGGER trio_bridge_bell ON {TABLE}")
@@ -130,13 +134,13 @@ async def run_chaos(plan: Plan, server: EmbeddedPostgres, dsn: str, directory: P
     async with LiveServer(on_message=sink) as live:
         if not plan.process:
             route = RouteSettings(name=TABLE, table=TABLE, fields=FIELDS)
-            async with running_bridge(settings_for(dsn, live, route)) as service:
+            async with running_bridge(settings_for(bridges_dsn, live, route)) as service:
                 report = await _drive(plan, server, dsn, live, sink, flip=service.routes[0].flip_mode)
             statistics = service.routes[0].ledger.statistics()
             report.restarts = statistics.restarts
             assert statistics.pending == 0, statistics
             return report
-        bridge = BridgeProcess(dsn, live, directory, table=TABLE, fields=",".join(FIELDS))
+        bridge = BridgeProcess(bridges_dsn, live, directory, table=TABLE, fields=",".join(FIELDS))
         bridge.start()
         try:
             report = await _drive(plan, server, dsn, live, sink, bridge=bridge)

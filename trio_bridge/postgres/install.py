@@ -27,9 +27,11 @@ MIN_SERVER_VERSION = 140_000
 TURN_TIMEOUT_S = 60.0
 """How long one installation waits for another. Guess: an index of some ten million rows."""
 
-# Whatever the role or the database says: an index takes its time, and nothing stands in for a function that we call.
-_SETTINGS = """
-    SET search_path = pg_catalog; SET client_encoding = 'utf8'; SET default_transaction_isolation = 'read committed';
+# Nothing stands in for a function, an operator or a type that we mean.
+_PATH = "SET search_path = pg_catalog"
+# Whatever the role or the database says: an index takes its time.
+_SETTINGS = f"""
+    {_PATH}; SET client_encoding = 'utf8'; SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off; SET statement_timeout = 0; SET lock_timeout = 0
 """
 
@@ -69,7 +71,7 @@ def sql_text(
     """
     with _connected(conninfo) as connection:
         steps = plan_install(connection, table, routes=routes, start=start, role=role)
-    blocks = []
+    blocks = [f"-- no name of another schema in place of ours\n\n{_PATH};\n"]
     for step in steps:
         body = f"BEGIN;\n{step.text}\nCOMMIT;" if step.transaction else step.text
         blocks.append(f"-- {_one_line(step.title)}\n\n{body}\n")
