@@ -112,7 +112,9 @@ def test_install_and_uninstall_step_over_them(trapped: Database) -> None:
     done = subprocess.run(psql, input=script, text=True, capture_output=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
     ours = "SELECT atttypid::pg_catalog.regtype::pg_catalog.text FROM pg_catalog.pg_attribute"
-    assert trapped.execute(f"{ours} WHERE attname OPERATOR(pg_catalog.=) 'txid'") == [("pg_catalog.xid8",)] * 2
+    assert (
+        trapped.execute(f"{ours} WHERE attname OPERATOR(pg_catalog.=) 'txid'") == [("pg_catalog.xid8",)] * 2
+    )
     assert sprung(trapped) == []
 
 
