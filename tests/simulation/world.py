@@ -87,7 +87,7 @@ class World:
         self._plan = plan
         self._trace = trace
         self._nursery = nursery
-        self._dirty = True
+        self._news = trio.Event()
         self._cluster = cluster = Cluster(
             next_xid=self._seeded("xids").randint(3, 2_000),
             synchronous_commit=plan.asynchronous < 1,
@@ -150,10 +150,9 @@ class World:
         self._trace.note("world", "quiet", rows=len(cluster.committed()))
         quiet_at = trio.current_time()
         with trio.move_on_after(plan.converge_s):
-            while self._dirty and oracle.lost():
-                self._dirty = False
-                while not self._dirty:
-                    await trio.sleep(LOOK_S)
+            while oracle.lost():
+                self._news = trio.Event()
+                await self._news.wait()
         oracle.check_lost()
         recovery_s = trio.current_time() - quiet_at
         self._trace.note("world", "rest")
@@ -231,6 +230,9 @@ class World:
                 nursery.start_soon(self._faults.happen, name)
 
     async def _write_wal(self) -> None:
+        # Where every commit is flushed, there is nothing left to do.
+        if not self._plan.asynchronous:
+            return
         while True:
             await trio.sleep(WAL_WRITER_S)
             self._cluster.flush()
@@ -253,7 +255,7 @@ class World:
 
     def processed(self, delivery: Delivery) -> None:
         """A message was processed."""
-        self._dirty = True
+        self._news.set()
         kind = "keyframe" if delivery.keyframe else "message"
         self._trace.note(
             "grafana",
