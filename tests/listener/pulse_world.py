@@ -259,7 +259,7 @@ class World:
             self._delta_at = self.now
             self._armed_since_delta = False
             return
-        further, unheard, was_in_notify = self._more, self._unheard, self.is_in(Mode.NOTIFY)
+        further, unheard, was_in = self._more, self._unheard, self.pulse.mode
         if not further:
             self._target, self._unread = self._unread, []
             self._target_horizon = min(self._running, default=self._next_xid)
@@ -269,7 +269,8 @@ class World:
         self._more = len(page) == self.page_rows
         bells, self._bells = self._bells, 0
         self._unheard |= bells > 0
-        self._heard += [self.now] * min(bells, 1_000)
+        came_with_it = [self.now] * min(bells, 1_000)
+        self._heard += came_with_it
         self.delays += [self.now - committed_at for committed_at in page]
         self._delta_at = self.now
         self._armed_since_delta = False
@@ -282,7 +283,11 @@ class World:
             self._sizes[self.pages] = len(page)
             assert self.pulse.last_mark == self.pages
             self.at(self.now + DECODE_S - self.start, self._take_in)
-        if was_in_notify:
+        if was_in is Mode.ARMING and self.is_in(Mode.NOTIFY):
+            # The mode is new, and these bells are its first.
+            self._note_mode()
+            self._heard += came_with_it
+        if was_in is Mode.NOTIFY:
             silent = bool(page) and not (further or unheard or bells)
             busy = self._rings_too_often()
             assert self.is_in(Mode.POLL) is (silent or busy), (
@@ -386,7 +391,9 @@ class World:
         ahead = self.pages - self.sent
         can_take = ahead < 3 if self._more else ahead == 0 and now >= self._demand().ready_at
         bell_gap_s = 0.002 if self.interval_s else 0.0
-        gap_s = {Mode.POLL: max(self.interval_s, 0.002), Mode.ARMING: 0.005, Mode.NOTIFY: bell_gap_s}[self._mode]
+        gap_s = {Mode.POLL: max(self.interval_s, 0.002), Mode.ARMING: 0.005, Mode.NOTIFY: bell_gap_s}[
+            self._mode
+        ]
         gap_s = min(gap_s, self.heartbeat_s)
         if act is Act.DELTA:
             assert can_take, "rows that the sender cannot take"

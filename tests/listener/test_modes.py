@@ -310,6 +310,21 @@ def test_rows_that_nobody_announced_end_notify_mode():
     assert world.delays[-1] <= 0.5 + 0.001
 
 
+def test_bells_that_come_as_the_arming_ends_count():
+    """Those of the very delta that settled it are the first of notify mode: with those after it they end it."""
+    world = World(interval_s=0.02, statement_s=0.03)
+    every(world, 0.01, world.insert, start=0.99, until=1.31)
+    every(world, 1e-6, world.insert, start=1.09, until=1.09 + 29e-6)
+    world.run(24.0)
+    assert [mode for *_, mode in world.moves] == [
+        Mode.ARMING,
+        Mode.NOTIFY,
+        Mode.POLL,
+        Mode.ARMING,
+        Mode.NOTIFY,
+    ]
+
+
 def test_a_bell_that_comes_with_the_answer_counts():
     """A heartbeat's delta may see a row whose bell is still on its way: nothing is silent, the mode stays."""
     world = settled()
