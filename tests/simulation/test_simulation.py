@@ -14,6 +14,8 @@ from tests.simulation.plan import FAULTS
 from tests.simulation.pool import outcomes
 from tests.simulation.summary import Summary
 
+pytestmark = pytest.mark.timeout(1_800)  # a minute, unless the machine is busy with other things
+
 SEEDS = range(1, 301)
 
 FAILED_SEEDS: dict[int, str] = {}
