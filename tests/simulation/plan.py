@@ -91,7 +91,7 @@ class Plan:
         page_rows: limit of the delta.
         page_bytes: limit of the delta.
         message_bytes: limit of a message.
-        buffer_bytes: what lies between the bridge and Grafana, in each direction.
+        buffer_bytes: what lies between the bridge and Grafana; with little a send blocks as soon as nobody reads.
         time_index: whether the table has an index on its time.
     """
 
@@ -183,7 +183,7 @@ def plan_of(seed: int) -> Plan:
         page_rows=pick((10, 40, 300, 2_000)),
         page_bytes=pick((2_000, 20_000, 1 << 20)),
         message_bytes=pick((400, 4_000, 65_536, 65_536)),
-        buffer_bytes=pick((4_096, 65_536, 262_144, 2_900_000)),
+        buffer_bytes=pick((256, 4_096, 65_536, 2_900_000)),
         time_index=rng.random() < 0.5,
     )
 

@@ -38,6 +38,9 @@ WAL_WRITER_S = 0.2
 LOOK_S = 0.05
 """How often the world looks whether something that it waits for is so."""
 
+LEAST_BYTES_PER_S = 80_000
+"""What the line to Grafana carries."""
+
 REST_S = 6.0
 """Checkpoint (1 s), keyframe (5 s at the latest) and probes are over by then."""
 
@@ -100,7 +103,8 @@ class World:
         self._live = LiveModel(
             nursery,
             self._seeded("grafana"),
-            buffer_bytes=plan.buffer_bytes,
+            # Over a long way a small buffer would make the line too slow for any deadline.
+            buffer_bytes=max(plan.buffer_bytes, int(plan.grafana_s * LEAST_BYTES_PER_S)),
             latency_s=plan.grafana_s,
             service_s=plan.service_s,
         )

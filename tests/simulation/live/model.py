@@ -50,7 +50,7 @@ class LiveModel:
         nursery: for the tasks of its connections.
         rng: decides what is random here.
         key: name of the field that is a row's key.
-        buffer_bytes: what the kernels between the two sides hold in each direction.
+        buffer_bytes: what the kernels hold of what the client sends.
         latency_s: one way, at least; up to twice as much.
         service_s: what a message takes, on average.
         window_rows: what a panel's buffer holds.

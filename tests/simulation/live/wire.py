@@ -160,11 +160,11 @@ class End(trio.abc.HalfCloseableStream):
 
 
 def connection(capacity: int, latency_s: Callable[[], float]) -> tuple[End, End]:
-    """The two ends of a new connection.
+    """The client's and the server's end of a new connection.
 
     Args:
-        capacity: bytes that either direction holds.
+        capacity: bytes that the way to the server holds; the way back holds 64 KiB.
         latency_s: asked for each piece that is written.
     """
-    there, back = _Pipe(capacity, latency_s), _Pipe(capacity, latency_s)
+    there, back = _Pipe(capacity, latency_s), _Pipe(65_536, latency_s)
     return End(back, there), End(there, back)
