@@ -1,8 +1,8 @@
 """One soak: steady writers, the bridge as a process, one fault after another; then quiet, and what came of it.
 
-After each fault the run waits until every row that was committed when it ended has arrived: that is its recovery. All
-faults are drawn before any is drawn again. At the end the bridge is stopped gracefully, and the table is held against
-what arrived. *Owns* writers, watch, Live server and bridge; ends all of them.
+After each fault the run waits until every row that was committed when it ended has arrived, and one written then: that
+is its recovery. All faults are drawn before any is drawn again. At the end the bridge is stopped gracefully, and the
+table is held against what arrived. *Owns* writers, watch, Live server and bridge; ends all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg import sql
 from tests.chaos.bridges import BridgeProcess
 from tests.chaos.run import FIELDS, wait_accepting, wait_all_delivered
 from tests.chaos.sink import Sink, Verdict
-from tests.chaos.writers import SCHEMA, TABLE, Writer
+from tests.chaos.writers import INSERT, SCHEMA, TABLE, Writer
 from tests.soak.faults import ENDING, ROLE, SURVIVED, Injured, SoakFaults
 from tests.soak.watch import Sample, Watch, secrets_told
 from tests.soak.writers import LongWriter, SteadyWriter
@@ -68,8 +68,9 @@ class Incident:
         name: of the fault.
         at_s: when, since the start.
         lasted_s: from its beginning to its end.
-        recovered_s: from its end until all that was committed by then had arrived; None: not within the limit.
-        owed: rows committed and not arrived when it ended.
+        recovered_s: from its end until all that was committed by then had arrived, and a row written then; None: not
+            within the limit.
+        owed: rows committed and not arrived when it ended, that one included.
         duplicates: rows that came again.
         failures: runs of the route that failed, or were killed.
         slowest_commit_s: of the writers, long transactions left out.
@@ -252,13 +253,19 @@ class _Soak:
         incident.lasted_s = ended - began
         if not self._world.bridge.alive:
             raise AssertionError(f"the bridge has ended: {self._world.bridge.log()[-3:]}")
-        await trio.to_thread.run_sync(wait_accepting, self._world.dsn)
+        await trio.to_thread.run_sync(self._write_one)
         owed = await trio.to_thread.run_sync(self._watch.owed)
         incident.owed = len(owed)
         with trio.move_on_after(RECOVERY_LIMIT_S):
             while owed := [key for key in owed if not self._sink.times(key)]:
                 await trio.sleep(0.02)
             incident.recovered_s = trio.current_time() - ended
+
+    def _write_one(self) -> None:
+        """Where nothing is owed, this row tells when rows arrive again."""
+        wait_accepting(self._world.dsn)
+        with psycopg.connect(self._world.dsn, autocommit=True) as connection:
+            connection.execute(INSERT, (0, 0.0, "after the fault"))
 
     async def _lull(self) -> None:
         """A time in which rows are rare, so that the bridge listens instead of asking."""
