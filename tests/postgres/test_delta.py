@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from tests.pg import Database
-from tests.postgres.eye import EARLIEST, Eye, now, opened, value
+from tests.postgres.eye import ANSWER_S, EARLIEST, Eye, now, opened, value
 from trio_bridge.config.names import TableName
 from trio_bridge.postgres import delta as delta_module
 from trio_bridge.postgres.delta import MAX_ROW_BYTES, PAGE_BYTES
@@ -111,6 +111,8 @@ def test_random_histories(table: Database, monkeypatch: pytest.MonkeyPatch, seed
         table.connect() as four,
         table.connect() as judge,
     ):
+        # It waits for the other four, however slow the machine is.
+        session.query("SET idle_session_timeout = 0", timeout_s=ANSWER_S)
         writers = [Writer(each, number, choice) for number, each in enumerate((one, two, three, four))]
         eye = Eye(session, T, now(session))
         for step in range(600):
