@@ -151,6 +151,10 @@ def plan_of(seed: int) -> Plan:
     rng = random.Random(f"plan {seed}")
     pick = rng.choice
     history_rows = pick((0, 0, 5, 50, 300))
+    grafana_s = pick((0.0001, 0.0005, 0.005, 0.05))
+    ack_timeout_s = pick((1.0, 3.0, 10.0))
+    # A line must carry the least window, 4 KiB, well within the deadline of a ping: slower ones are not promised.
+    least_buffer_bytes = int(4 * grafana_s * 40_000 / ack_timeout_s)
     return Plan(
         seed=seed,
         chaos_s=rng.uniform(4.0, 12.0),
@@ -168,13 +172,13 @@ def plan_of(seed: int) -> Plan:
         prepares=0 if rng.random() < 0.9 else 10,
         earliest=rng.random() < 0.5,
         postgres_s=pick((0.0001, 0.0005, 0.005, 0.05)),
-        grafana_s=pick((0.0001, 0.0005, 0.005, 0.05)),
+        grafana_s=grafana_s,
         service_s=pick((0.0, 0.0005, 0.01)),
         message_interval_ms=pick((0, 20, 100, 100, 100, 300, 1_000)),
         heartbeat_s=pick((0.2, 0.5, 0.5, 1.5)),
         history_rows=history_rows,
         keyframe_interval_s=pick((0.1, 0.5, 2.0)),
-        ack_timeout_s=pick((1.0, 3.0, 10.0)),
+        ack_timeout_s=ack_timeout_s,
         connect_timeout_s=pick((1.0, 3.0, 10.0)),
         # Below what the settings allow where no keyframe has to fit: a thousand rows would hardly reach the bound.
         max_unacked_bytes=pick((65_536, 262_144) if history_rows else (2_000, 8_000, 65_536)),
@@ -183,7 +187,7 @@ def plan_of(seed: int) -> Plan:
         page_rows=pick((10, 40, 300, 2_000)),
         page_bytes=pick((2_000, 20_000, 1 << 20)),
         message_bytes=pick((400, 4_000, 65_536, 65_536)),
-        buffer_bytes=pick((256, 4_096, 65_536, 2_900_000)),
+        buffer_bytes=max(least_buffer_bytes, pick((256, 4_096, 65_536, 2_900_000))),
         time_index=rng.random() < 0.5,
     )
 
