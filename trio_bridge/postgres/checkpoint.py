@@ -74,8 +74,9 @@ class Checkpoint:
         seen = Snapshot.parse(snapshot)
         # Asked now, not at login: a standby has waited for days, and whoever led has gone on meanwhile.
         ((next_xid,),) = session.query(statement("queries/next_xid"), timeout_s=timeout_s)
+        assert next_xid is not None
         goal = seen if target is None else Snapshot.parse(target)
-        if max(seen.xmax, goal.xmax) > int(next_xid or 0):
+        if max(seen.xmax, goal.xmax) > int(next_xid):
             raise ConfigError(
                 f"the checkpoint of route {name!r} lies in the future of this cluster (transaction "
                 f"{max(seen.xmax, goal.xmax)}, next is {next_xid}): it was changed by hand or restored from elsewhere"
