@@ -20,14 +20,20 @@ def line(time_ns: int, value: object = 0) -> bytes:
 def test_the_last_rows_by_time_whatever_the_order(limit: int, batches: list[list[tuple[int, int]]]) -> None:
     """After any batches the window is the last N of all rows by time, each key once, as it came last."""
     window = Window(limit)
+    taken = 0
     table: dict[str, tuple[int, str, bytes]] = {}
     for batch in batches:
-        rows = [(line(time, key), f"k{key}", time) for time, key in batch]
+        # As the decoder hands them on: in the order of their times, each key once.
+        rows = sorted(
+            ((line(time, key), f"k{key}", time) for key, time in {key: time for time, key in batch}.items()),
+            key=lambda row: row[2],
+        )
         window.add([text for text, _, _ in rows], [key for _, key, _ in rows])
+        taken += len(rows)
         # Rows that were pushed out are forgotten; the model of a table forgets nothing, so keys keep their time here.
         for text, key, time in rows:
             table.setdefault(key, (time, key, text))
-    if len({key for batch in batches for _, key in batch}) == sum(map(len, batches)):
+    if len(table) == taken:
         expected = [text for _, _, text in sorted(table.values())[-limit:]]
         assert window.lines(0) == expected
     assert len(window.lines(0)) == min(limit, len(table))
@@ -48,6 +54,22 @@ def test_a_row_older_than_a_full_window_does_not_enter() -> None:
     window.add([line(10), line(20), line(30)], ["a", "b", "c"])
     window.add([line(5), line(25)], ["d", "e"])
     assert window.lines(0) == [line(20), line(25), line(30)]
+
+
+@given(st.integers(1, 6), st.lists(st.lists(st.integers(0, 30), max_size=14), max_size=8))
+def test_of_a_backlog_only_the_end_is_kept_and_nothing_else_changes(
+    limit: int, batches: list[list[int]]
+) -> None:
+    """Batches that fill the window alone leave what they would have left row by row."""
+    whole, single = Window(limit), Window(limit)
+    for number, times in enumerate(batches):
+        rows = [
+            (line(time, (number, place)), f"{number} {place:02}") for place, time in enumerate(sorted(times))
+        ]
+        whole.add([text for text, _ in rows], [key for _, key in rows])
+        for text, key in rows:
+            single.add([text], [key])
+    assert whole.lines(0) == single.lines(0)
 
 
 def test_rows_without_a_key_are_never_the_same() -> None:
