@@ -52,7 +52,7 @@ class Batch:
 
     Attributes:
         mark: the page's mark: acknowledging it acknowledges the page.
-        lines: InfluxDB line protocol, UTF-8, without the newline; each at most ``MAX_LINE_BYTES``.
+        lines: InfluxDB line protocol, UTF-8, without the newline, by time; each at most ``MAX_LINE_BYTES``.
         rejections: the rows that did not become lines; ``len(lines) + len(rejections)`` rows were seen.
         nulled: how often a value was sent as null or rounded, by reason.
         pulled_at: see `Page`.

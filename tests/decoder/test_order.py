@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_bridge.decoder.order import in_time_order
@@ -11,6 +11,8 @@ TIMES = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(10**18, 10**18 +
 
 
 @given(st.lists(TIMES, max_size=30))
+@example([-100_000, 10**18])
+@example([-(10**17), -(10**17) - 1])
 def test_by_time_whatever_its_length_and_sign(times: list[int]) -> None:
     """Lines are sorted by the number at their end, stably, and each keeps its key."""
     lines = [f'm t="a 1",v={number} {time}'.encode() for number, time in enumerate(times)]

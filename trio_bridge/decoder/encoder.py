@@ -5,7 +5,7 @@ never notice. The schema is constant: every line carries every field of the mapp
 series), in one order, each of one type.
 
     in the row                               in the line
-    number                                   float64: integers as digits, others as the shortest decimal
+    number                                   float64: as PostgreSQL wrote it, or as the shortest decimal
     integer that float64 has to round        the nearest float64; counted ``rounded``
     number that float64 cannot hold          rejected ``out_of_range``
     bool                                     1 or 0
@@ -37,7 +37,8 @@ series), in one order, each of one type.
     line over 60 KiB, or row not fetched     rejected ``too_large`` (of a series route: over 36 KiB)
     payload whose fields are all null        rejected ``no_fields`` (a table's row is sent)
 
-Good rows go the way of `quick_encoding`, compiled once from the mapping, all others the careful way of `values`. A
+Pages of good rows go the way of `page_encoding`, good rows that of `quick_encoding`, both compiled once from the
+mapping, all others the careful way of `values`. A
 rejected row counts once, by its reason; what would have been nulled in it does not count.
 """
 
@@ -49,7 +50,8 @@ from functools import partial
 
 from trio_bridge.decoder import lines, values
 from trio_bridge.decoder.mapping import Field, Mapping
-from trio_bridge.decoder.order import in_time_order
+from trio_bridge.decoder.order import in_order_of, in_time_order
+from trio_bridge.decoder.page_encoding import LEAST_ROWS, PageWay, page_way
 from trio_bridge.decoder.quick_encoding import NOT_QUICK, quick_way, quick_way_of_series
 from trio_bridge.decoder.series import Series
 from trio_bridge.errors import PayloadError
@@ -66,10 +68,12 @@ class Encoder:
         self._mapping = mapping
         self._writers = _careful_writers(mapping)
         self._series: Series | None = None
+        self._page_way: PageWay | None = None
         if mapping.series is None:
             names = [field.name for field in mapping.fields]
             self._template = lines.line_template(mapping.measurement, names, tags=len(mapping.tags))
             self._quick = quick_way(mapping, self._template)
+            self._page_way = page_way(mapping, self._template)
         else:
             self._series = Series(mapping, mapping.series.most)
             self._quick = quick_way_of_series(mapping, mapping.series, self._series.templates)
@@ -81,6 +85,12 @@ class Encoder:
             page: the rows.
             oldest_ns: rows with a time before this (ns since 1970) are rejected; None: no row is too old, at no cost.
         """
+        if self._page_way is not None and len(page.rows) >= LEAST_ROWS:
+            try:
+                return self._encode_whole(self._page_way, page, oldest_ns)
+            except (*NOT_QUICK, PayloadError):
+                # One of its rows needs care, or is rejected: each is looked at.
+                pass
         quick = self._quick if oldest_ns is None else partial(self._encode_if_fresh, oldest_ns)
         encoded: list[bytes] = []
         rejections: dict[int, Rejection] = {}
@@ -109,6 +119,13 @@ class Encoder:
             keys=keys,
             defaults=b"" if self._series is None else self._series.defaults,
         )
+
+    def _encode_whole(self, way: PageWay, page: Page, oldest_ns: int | None) -> Batch:
+        encoded, times = way(page.rows)
+        if oldest_ns is not None and min(times) < oldest_ns:
+            raise self._stale()
+        ordered, keys = in_order_of(times, encoded, page.keys)
+        return Batch(page.mark, ordered, [], pulled_at=page.pulled_at, rung_at=page.rung_at, keys=keys)
 
     def _encode_if_fresh(self, oldest_ns: int, row: bytes) -> bytes:
         line = self._quick(row)

@@ -27,7 +27,7 @@ from trio_bridge.decoder.series import MAX_LINE_BYTES
 # A decoded value as a word of the line.
 _Writer = Callable[[Any], str | int]
 # The column of a word, the type that it is decoded to, and how it is written.
-_Place = tuple[str, Any, _Writer]
+Place = tuple[str, Any, _Writer]
 
 _ExactInt = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _TABLE_TYPES: dict[str, Any] = {
@@ -38,30 +38,26 @@ _TABLE_TYPES: dict[str, Any] = {
 }
 # A payload whose fields are all null is refused, so nulls are not for the quick way.
 _PAYLOAD_TYPES: dict[str, Any] = {"number": _ExactInt | float, "text": str}
-_TIME_TYPES: dict[str, Any] = {
+TIME_TYPES: dict[str, Any] = {
     "timestamptz": Annotated[datetime, msgspec.Meta(tz=True)],
     "timestamp": Annotated[datetime, msgspec.Meta(tz=False)],
 }
 _BOOLEANS = {True: "1", False: "0", None: lines.NULL_NUMBER}
 
 
-class _NeedsCare(Exception):
+class NeedsCare(Exception):
     """The quick way met what has to be replaced and counted, or keys that it cannot read."""
 
 
 # How the quick way turns a row down: not JSON, other types, bytes that are not UTF-8, nesting, or by itself.
-NOT_QUICK = (msgspec.DecodeError, UnicodeError, RecursionError, _NeedsCare)
+NOT_QUICK = (msgspec.DecodeError, UnicodeError, RecursionError, NeedsCare)
 
 
 def quick_way(mapping: Mapping, template: str) -> Callable[[bytes], bytes]:
     """The function that writes good rows of `mapping` into `template`; others raise one of `NOT_QUICK`."""
-    if not all(map(_has_quick_name, mapping.columns)):
+    if not all(map(has_quick_name, mapping.columns)):
         return _nothing_quick
-    places = [
-        *((tag.column, msgspec.Raw, _tag_writer(tag.name)) for tag in mapping.tags),
-        *_field_places(mapping),
-        _time_place(mapping),
-    ]
+    places = places_of(mapping)
     decode, attributes = _decoder(places)
     writers = [write for _, _, write in places]
     if len(places) == 2:
@@ -89,7 +85,7 @@ def quick_way_of_series(
     mapping: Mapping, series: SeriesColumn, templates: dict[str, str]
 ) -> Callable[[bytes], bytes]:
     """As `quick_way`, for rows of the series that `templates` knows; the first of a series is not for the quick way."""
-    if not all(map(_has_quick_name, mapping.columns)):
+    if not all(map(has_quick_name, mapping.columns)):
         return _nothing_quick
     text_type, read_text = (str, str) if series.kind == "text" else (msgspec.Raw, _raw_text)
     places = [*_field_places(mapping), _time_place(mapping), (series.column, text_type, read_text)]
@@ -101,27 +97,36 @@ def quick_way_of_series(
         record = decode(row)
         template = templates.get(read_text(read_series(record)))
         if template is None:
-            raise _NeedsCare
+            raise NeedsCare
         return lines.encoded_line(template % tuple(map(call, writers, read(record))), MAX_LINE_BYTES)
 
     return quick
 
 
-def _has_quick_name(column: str) -> bool:
-    # msgspec has no other keys in its structures.
+def places_of(mapping: Mapping) -> list[Place]:
+    """What fills the line's template, in its order."""
+    return [
+        *((tag.column, msgspec.Raw, _tag_writer(tag.name)) for tag in mapping.tags),
+        *_field_places(mapping),
+        _time_place(mapping),
+    ]
+
+
+def has_quick_name(column: str) -> bool:
+    """Whether msgspec can have the key `column` in its structures."""
     return not any(character in '\\"' or character < " " for character in column)
 
 
-def _field_places(mapping: Mapping) -> list[_Place]:
+def _field_places(mapping: Mapping) -> list[Place]:
     types = _PAYLOAD_TYPES if mapping.from_payload else _TABLE_TYPES
     return [(field.column, types[field.kind], _FIELD_WRITERS[field.kind]) for field in mapping.fields]
 
 
-def _time_place(mapping: Mapping) -> _Place:
-    return mapping.time, _TIME_TYPES.get(mapping.time_kind, msgspec.Raw), _time_writer(mapping)
+def _time_place(mapping: Mapping) -> Place:
+    return mapping.time, TIME_TYPES.get(mapping.time_kind, msgspec.Raw), _time_writer(mapping)
 
 
-def _decoder(places: list[_Place]) -> tuple[Callable[[bytes], Any], list[str]]:
+def _decoder(places: list[Place]) -> tuple[Callable[[bytes], Any], list[str]]:
     """How a row is decoded to one attribute for each of `places`, and the attributes' names."""
     attributes = [f"column{number}" for number in range(len(places))]
     columns, types, _ = zip(*places, strict=True)
@@ -135,7 +140,7 @@ def _decoder(places: list[_Place]) -> tuple[Callable[[bytes], Any], list[str]]:
 
 
 def _nothing_quick(_: bytes) -> bytes:
-    raise _NeedsCare
+    raise NeedsCare
 
 
 def _number(value: float | str | None) -> str:
@@ -146,7 +151,7 @@ def _text(value: str | None) -> str:
     if value is None:
         return lines.NULL_TEXT
     if "\r" in value or "\f" in value:
-        raise _NeedsCare
+        raise NeedsCare
     return lines.quoted_text(value)
 
 
@@ -154,7 +159,7 @@ def _uncounted(write: Callable[[bytes, Counter[str]], str], value: msgspec.Raw) 
     noted: Counter[str] = Counter()
     word = write(bytes(value), noted)
     if noted:
-        raise _NeedsCare
+        raise NeedsCare
     return word
 
 
@@ -169,7 +174,7 @@ def _tag_writer(name: str) -> _Writer:
 
 def _time_writer(mapping: Mapping) -> _Writer:
     column, unit = mapping.time, mapping.time_unit
-    if mapping.time_kind in _TIME_TYPES:
+    if mapping.time_kind in TIME_TYPES:
         return lambda time: values.datetime_ns(time, column)
     return lambda value: values.time_ns(bytes(value), column, unit)
 

@@ -7,7 +7,7 @@ are logged by key, within bounds: a flood of bad payloads is a number in the log
 With `max_age_s`, rows whose time is longer ago than that when their page is taken in are rejected as ``stale``. They do
 not enter a panel's window either; rows of before the run come from the table, however old, and are not looked at here.
 
-A page is encoded in one piece, 2,000 rows in 3 to 20 ms of Trio's thread; between pages the stage waits on its
+A page is encoded in one piece, 2,000 rows in 2 to 20 ms of Trio's thread; between pages the stage waits on its
 channels, and the sender's backpressure reaches the listener through them.
 
 Ends when the listener closes its channel; closes its own end then, and when cancelled. It owns nothing else.

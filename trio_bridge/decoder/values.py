@@ -14,8 +14,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import repeat
+from operator import sub
 
 import msgspec
 
@@ -182,6 +185,22 @@ def datetime_ns(time: datetime, column: str) -> int:
     ns = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
     if _INT64_MIN <= ns <= _INT64_MAX:
         return ns
+    raise _out_of_range(column)
+
+
+def datetimes_ns(times: Sequence[datetime], column: str) -> list[int]:
+    """`times` (at least one; all with or all without zone) as `datetime_ns` has them, at half its cost.
+
+    Raises:
+        PayloadError: ``time_out_of_range``, for one of them.
+    """
+    epoch = _EPOCH_NAIVE if times[0].tzinfo is None else _EPOCH
+    numbers = [
+        ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+        for since in map(sub, times, repeat(epoch))
+    ]
+    if min(numbers) >= _INT64_MIN and max(numbers) <= _INT64_MAX:
+        return numbers
     raise _out_of_range(column)
 
 
