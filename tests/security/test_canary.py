@@ -212,6 +212,38 @@ async def test_tracebacks_of_bugs_and_refusals_of_a_user(guarded: EmbeddedPostgr
 
 
 @pytest.mark.deadline(60)
+async def test_rotation_needs_no_restart(guarded: EmbeddedPostgres, tmp_path: Path) -> None:
+    """A token renewed by `grafana token` and a password in its file: the running process goes on with them, silently."""
+    new_password = "canary-after-rotation-3"
+    async with world_of(guarded, tmp_path) as world, running(world) as bridge:
+        live, old = world.live, world.live.token
+        await wait_fact(bridge, lambda: bool(live.faults.peers))
+        command = ["grafana", "token", "--admin-password-file", str(world.file("admin", ADMIN))]
+        command += ["--out", world.settings["grafana_token_file"]]
+        environment = self_only(world.environment(grafana_token_file=""))
+        done = await trio.to_thread.run_sync(partial(CliRunner().invoke, main, command, env=environment))
+        assert done.exit_code == 0, done.output
+        live.accounts.revoke(old)
+        with guarded.connect() as owner:
+            owner.execute(sql.SQL("ALTER ROLE bridge PASSWORD {}").format(new_password))
+            world.file("postgres_password", new_password)
+            connections = live.counters.connections
+            owner.execute(TERMINATE)
+            await wait_fact(bridge, lambda: live.counters.connections > connections)
+            rows = live.counters.rows
+            world.insert()
+            await wait_fact(bridge, lambda: live.counters.rows > rows)
+            assert await bridge.terminate() == 0
+            owner.execute(sql.SQL("ALTER ROLE bridge PASSWORD {}").format(PASSWORD))
+        rotated = Canary(
+            {"token": (tmp_path / "grafana_token").read_text().strip(), "password": new_password}
+        )
+        for canary in (rotated, world.canary):
+            canary.assert_not_in(log_of(world) + done.output.encode(), "the log")
+        assert not events(bridge, "route_crashed")
+
+
+@pytest.mark.deadline(60)
 async def test_a_bug_that_ends_the_program(guarded: EmbeddedPostgres, tmp_path: Path) -> None:
     """The interpreter's own traceback names the bug and no variable; no core is left."""
     async with world_of(guarded, tmp_path) as world:
