@@ -93,6 +93,7 @@ class Plan:
         message_bytes: limit of a message.
         buffer_bytes: what lies between the bridge and Grafana; with little a send blocks as soon as nobody reads.
         time_index: whether the table has an index on its time.
+        lull_s: so long rows come fast, so long hardly any: then bells make the deltas; 0: no lulls.
     """
 
     seed: int
@@ -126,6 +127,7 @@ class Plan:
     message_bytes: int
     buffer_bytes: int
     time_index: bool
+    lull_s: float
 
     @property
     def converge_s(self) -> float:
@@ -189,6 +191,7 @@ def plan_of(seed: int) -> Plan:
         message_bytes=pick((400, 4_000, 65_536, 65_536)),
         buffer_bytes=max(least_buffer_bytes, pick((256, 4_096, 65_536, 2_900_000))),
         time_index=rng.random() < 0.5,
+        lull_s=pick((0.0, 1.5, 3.0)),
     )
 
 

@@ -104,6 +104,7 @@ class Bridge:
         self.undrained = 0
         self.on_drained: Callable[[Run], None] = lambda _: None
         self.gave_up = 0
+        self._mode_changes = 0
         self.number = number
         self._settings = settings
         self._server = server
@@ -124,6 +125,11 @@ class Bridge:
         """Of the present life."""
         return None if self.service is None else self.service.routes[0]
 
+    @property
+    def mode_changes(self) -> int:
+        """In all its lives."""
+        return self._mode_changes + (0 if self.route is None else self.route.status.mode_changes)
+
     async def run(self, restart_s: Callable[[], float]) -> None:
         """Life after life, `restart_s` apart; until cancelled."""
         structlog.contextvars.bind_contextvars(replica=self.number)
@@ -138,6 +144,7 @@ class Bridge:
                         self.service = await nursery.start(self._serve, outside)
                 except* ConfigError:
                     self.gave_up += 1
+            self._mode_changes = self.mode_changes
             self.service = None
             self._life = None
             self._ended.set()

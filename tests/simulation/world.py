@@ -165,7 +165,6 @@ class World:
         self._books.at_rest(sessions=len(self._server.connections))
         oracle.check_saved()
         await self._deploy()
-        mode_changes = sum(bridge.route.status.mode_changes for bridge in self._bridges if bridge.route)
         await self._stop()
         oracle.check_saved()
         return Outcome(
@@ -176,7 +175,7 @@ class World:
             duplicates=oracle.repeated,
             recovery_s=recovery_s,
             runs=cluster.checkpoint(ROUTE).epoch,
-            mode_changes=mode_changes,
+            mode_changes=sum(bridge.mode_changes for bridge in self._bridges),
             faults=self._faults.made,
             virtual_s=trio.current_time(),
             violations=self._violations(),

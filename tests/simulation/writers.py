@@ -21,6 +21,7 @@ from tests.simulation.trace import Trace
 RETRY_S = 0.1
 TURN_S = 0.002
 COMMIT_S = 0.02
+LULL_PAUSE_S = 0.7
 
 TEXTS = ("a", "b,c", "d e", "f=g", 'h"i', "j\\k", "é", "NaN", "")
 """What a line protocol has to escape, or must not take for something else."""
@@ -83,8 +84,15 @@ class Writer:
                     self._leave()
                     await trio.sleep(RETRY_S)
                 await trio.sleep_until(self._began + self._written / self._rate)
+                await self._rest()
         finally:
             self._leave()
+
+    async def _rest(self) -> None:
+        """In a lull nobody writes more than now and then."""
+        lull_s = self._plan.lull_s
+        if lull_s and int(trio.current_time() / lull_s) % 2:
+            await trio.sleep(self._random.expovariate(1 / LULL_PAUSE_S))
 
     def _connected(self) -> Backend:
         if self._backend is None or self._backend.ended:
