@@ -11,6 +11,7 @@ from typing import Any
 import compose_spec
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.compose.stack import FOLDER, composition, services
 from trio_bridge.grafana.provisioning import DASHBOARDS
@@ -21,8 +22,9 @@ OURS = ["bootstrap", "bridge", "bridge-2", "writer"]
 
 # Known to an engine 20.10 and the first Compose 2 releases; start_interval, for one, came with engine 25.
 SERVICE_KEYS = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "ports", "profiles",
-    "read_only", "restart", "secrets", "security_opt", "stop_grace_period", "tmpfs", "user", "volumes",
+    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "mem_limit", "networks",
+    "pids_limit", "ports", "profiles", "read_only", "restart", "secrets", "security_opt", "stop_grace_period", "tmpfs",
+    "user", "volumes",
 }  # fmt: skip
 HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
 
@@ -76,11 +78,14 @@ def test_the_stack_is_what_was_promised() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_nobody_has_more_rights_than_they_need(name: str) -> None:
-    """Not root, no capability, none to be got, nothing to be written but volumes and tmpfs."""
+    """Not root, no capability, none to be got, bounded processes, nothing to be written but volumes and tmpfs."""
     service = services()[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
+    # And nothing else: the engine's own seccomp and AppArmor profiles stay in force.
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert 0 < service["pids_limit"] <= 256
+    assert "mem_limit" in service or name not in OURS
     assert re.fullmatch(r"[1-9]\d*:\d+", service["user"])
     assert service["tmpfs"]
     for mount in service.get("volumes", ()):
@@ -95,6 +100,50 @@ def test_only_the_loopback_is_open(name: str) -> None:
     """No port of the stack can be reached from another machine."""
     for port in services()[name].get("ports", ()):
         assert port.startswith("127.0.0.1:"), port
+
+
+def test_nobody_reaches_more_than_they_need() -> None:
+    """Who talks to whom, by the networks they share: a writer to Postgres only, Prometheus to bridges only."""
+    networks = {name: set(service["networks"]) for name, service in services().items()}
+    reach = {
+        name: {other for other in ALL if other != name and own & networks[other]}
+        for name, own in networks.items()
+    }
+    assert reach["writer"] == {"postgres"}
+    assert reach["prometheus"] == {"bridge", "bridge-2"}
+    assert reach["postgres"] == {"bootstrap", "bridge", "bridge-2", "grafana", "writer"}
+    assert reach["grafana"] == {"bootstrap", "bridge", "bridge-2", "postgres"}
+    assert set.union(*networks.values()) == set(composition()["networks"])
+
+
+def test_a_password_is_never_sent_in_the_clear() -> None:
+    """Without TLS whoever answers as Postgres could ask for it: libpq refuses all but SCRAM."""
+    for name in OURS:
+        options = conninfo_to_dict(services()[name]["environment"]["TRIO_BRIDGE_POSTGRES_DSN"])
+        assert (options["sslmode"], options["require_auth"]) == ("disable", "scram-sha-256")
+
+
+def test_a_secret_goes_to_who_needs_it() -> None:
+    """Passwords to both ends and to bootstrap alone; the token to the bridges, to be read."""
+    having = {
+        secret: {name for name, service in services().items() if secret in service.get("secrets", ())}
+        for secret in composition()["secrets"]
+    }
+    assert having == {
+        "postgres_password": {"postgres", "bootstrap"},
+        "grafana_password": {"grafana", "bootstrap"},
+        "bridge_password": {"postgres", "bridge", "bridge-2"},
+        "writer_password": {"postgres", "writer"},
+        "viewer_password": {"postgres", "grafana"},
+    }
+    token = {
+        name: mount
+        for name in ALL
+        for mount in services()[name].get("volumes", ())
+        if mount.startswith("token:")
+    }
+    assert token.keys() == {"bootstrap", "bridge", "bridge-2"}
+    assert all(token[name].endswith(":ro") for name in ("bridge", "bridge-2"))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -75,6 +75,16 @@ def test_it_does_not_run_as_root() -> None:
     assert INSTRUCTIONS[-2:] == [("USER", "10001:10001"), ("CMD", '["python", "-m", "trio_bridge", "run"]')]
 
 
+def test_nothing_of_it_can_be_changed_by_who_runs_it() -> None:
+    """Program and packages are root's, and nothing secret is in a layer: no variable, no argument of the build."""
+    assert not any("--chown" in rest or "--chmod" in rest for rest in arguments("COPY"))
+    assert [words for words in arguments("RUN") if "10001" in words] == [
+        '["install", "--directory", "--owner=10001", "--group=10001", "--mode=0700", "/var/lib/trio_bridge"]'
+    ]
+    assert not arguments("ARG")
+    assert not re.search(r"TOKEN|PASSWORD|SECRET", TEXT)
+
+
 def test_only_what_is_copied_is_sent_to_the_engine() -> None:
     """The ignore file begins with everything; each thing that is copied is there and excepted."""
     ignored = [

@@ -213,7 +213,7 @@ async def test_tracebacks_of_bugs_and_refusals_of_a_user(guarded: EmbeddedPostgr
 
 @pytest.mark.deadline(60)
 async def test_rotation_needs_no_restart(guarded: EmbeddedPostgres, tmp_path: Path) -> None:
-    """A token renewed by `grafana token` and a password in its file: the running process goes on with them, silently."""
+    """A token made by `grafana token` and a password in its file: the running process goes on with them, silently."""
     new_password = "canary-after-rotation-3"
     async with world_of(guarded, tmp_path) as world, running(world) as bridge:
         live, old = world.live, world.live.token
