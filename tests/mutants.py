@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import libcst as cst
+from hypothesis import Phase, settings
 from libcst import matchers
 from mutmut.mutation import file_mutation
 
@@ -39,6 +40,9 @@ def main() -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
             del sys.modules[name]
         _teach_properties()
+        # A failure is enough: nobody reads the least example. Tests take over what they do not set themselves.
+        settings.register_profile("no shrinking", phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("no shrinking")
         # Reads the configuration of the current directory as it is imported.
         from mutmut.__main__ import _run
 
