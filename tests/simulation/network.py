@@ -1,12 +1,13 @@
-"""The way between one replica and Postgres: how long messages take, and which are lost.
-
-Pure but for the clock that it is given.
-"""
+"""The way between a replica and Postgres: how long messages take and which are lost; and the DNS that points there."""
 
 from __future__ import annotations
 
 import math
 import random
+import socket
+from typing import Any
+
+import trio
 
 
 class Way:
@@ -33,3 +34,21 @@ class Way:
             self.lose -= 1
             return math.inf
         return self._least_s * (1.0 + self._random.random()) + self.added_s * self._random.random()
+
+
+class Names(trio.abc.HostnameResolver):
+    """The DNS of the simulation: it knows everybody, unless it is broken."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    async def getaddrinfo(self, *_: Any) -> list[Any]:
+        """See `trio.abc.HostnameResolver`."""
+        await trio.lowlevel.checkpoint()
+        if self.broken:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 5432))]
+
+    async def getnameinfo(self, *_: Any) -> tuple[str, str]:
+        """See `trio.abc.HostnameResolver`."""
+        raise AssertionError("nobody asks for an address' name")

@@ -51,7 +51,7 @@ FAULTS: Final = (
     "flood_pings",
     "say",
 )
-"""By the names of the methods of `tests.simulation.faults.Faults`."""
+"""By the names of the methods in `tests.simulation.faults`."""
 
 LINE_BYTES: Final = 90
 """About what a row of the table is as JSON, or as a line."""
@@ -156,7 +156,7 @@ def plan_of(seed: int) -> Plan:
     grafana_s = pick((0.0001, 0.0005, 0.005, 0.05))
     ack_timeout_s = pick((1.0, 3.0, 10.0))
     # A line must carry the least window, 4 KiB, well within the deadline of a ping: slower ones are not promised.
-    least_buffer_bytes = int(4 * grafana_s * 40_000 / ack_timeout_s)
+    least_buffer_bytes = int(grafana_s * max(80_000, 160_000 / ack_timeout_s))
     return Plan(
         seed=seed,
         chaos_s=rng.uniform(4.0, 12.0),

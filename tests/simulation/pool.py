@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
+from tests.simulation.outcome import Outcome
 from tests.simulation.schedule import run_schedule
 from tests.simulation.trace import Trace
-from tests.simulation.world import Outcome
 
 HANG_S = 120
 """Real seconds. One schedule takes about 0.3 of them."""

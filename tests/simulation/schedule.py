@@ -5,10 +5,11 @@ from __future__ import annotations
 import trio
 
 from tests.simulation.determinism import determined
+from tests.simulation.outcome import Outcome
 from tests.simulation.plan import plan_of
 from tests.simulation.settings import limits_of
 from tests.simulation.trace import Trace
-from tests.simulation.world import Outcome, run_world
+from tests.simulation.world import run_world
 
 
 def run_schedule(seed: int, trace: Trace) -> Outcome:

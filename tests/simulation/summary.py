@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation.outcome import Outcome
 from tests.simulation.plan import FAULTS
-from tests.simulation.world import Outcome
 
 
 @dataclass(slots=True)

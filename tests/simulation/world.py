@@ -12,24 +12,24 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
 from functools import partial
 
 import trio
 
 from tests.simulation.books import Books
 from tests.simulation.clock import Clock
-from tests.simulation.faults import DRAIN_S, Faults, Names
-from tests.simulation.live import Delivery, LiveModel
-from tests.simulation.network import Way
+from tests.simulation.faults import DRAIN_S, BridgeFaults, Faults, GrafanaFaults, Making, PostgresFaults
+from tests.simulation.live import LiveModel
+from tests.simulation.network import Names, Way
 from tests.simulation.oracle import Oracle
+from tests.simulation.outcome import Outcome
 from tests.simulation.plan import Plan
-from tests.simulation.postgres import CheckpointChange, Cluster, ModelServer
+from tests.simulation.postgres import Cluster, ModelServer
 from tests.simulation.process import Bridge
 from tests.simulation.settings import MEASUREMENT, ROUTE, settings_of
 from tests.simulation.trace import Trace
+from tests.simulation.witness import Witness
 from tests.simulation.writers import Writer
 
 WAL_WRITER_S = 0.2
@@ -38,42 +38,8 @@ WAL_WRITER_S = 0.2
 LOOK_S = 0.05
 """How often the world looks whether something that it waits for is so."""
 
-LEAST_BYTES_PER_S = 80_000
-"""What the line to Grafana carries."""
-
 REST_S = 6.0
 """Checkpoint (1 s), keyframe (5 s at the latest) and probes are over by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a schedule.
-
-    Attributes:
-        seed: of it.
-        rows: in the table at the end.
-        lost: of them, how many nobody delivered.
-        phantoms: deliveries of what was never committed.
-        duplicates: deliveries beyond a row's first.
-        recovery_s: from the last fault or row to the last row delivered.
-        runs: of the route, by all replicas.
-        mode_changes: of all replicas.
-        faults: how many of each kind were made.
-        virtual_s: how long it took in its own time.
-        violations: broken promises, a sentence each; empty if all is well.
-    """
-
-    seed: int
-    rows: int
-    lost: int
-    phantoms: int
-    duplicates: int
-    recovery_s: float
-    runs: int
-    mode_changes: int
-    faults: Counter[str]
-    virtual_s: float
-    violations: list[str]
 
 
 class World:
@@ -90,7 +56,6 @@ class World:
         self._plan = plan
         self._trace = trace
         self._nursery = nursery
-        self._news = trio.Event()
         self._cluster = cluster = Cluster(
             next_xid=self._seeded("xids").randint(3, 2_000),
             synchronous_commit=plan.asynchronous < 1,
@@ -103,8 +68,7 @@ class World:
         self._live = LiveModel(
             nursery,
             self._seeded("grafana"),
-            # Over a long way a small buffer would make the line too slow for any deadline.
-            buffer_bytes=max(plan.buffer_bytes, int(plan.grafana_s * LEAST_BYTES_PER_S)),
+            buffer_bytes=plan.buffer_bytes,
             latency_s=plan.grafana_s,
             service_s=plan.service_s,
         )
@@ -116,20 +80,16 @@ class World:
         ]
         self._writers = [Writer(cluster, plan, number, trace) for number in range(plan.writers)]
         self._oracle = Oracle(cluster, ROUTE, self._owner)
-        self._live.observers += [self._oracle, self]
-        cluster.on_take_over.append(partial(self._note_checkpoint, "takes over at"))
-        cluster.on_write.append(partial(self._note_checkpoint, "writes"))
+        self._live.observers.append(self._oracle)
+        self._witness = Witness(trace, cluster, self._live, self._owner)
         self._books = Books(plan, self._bridges, self._oracle)
         names = Names()
         trio.socket.set_custom_hostname_resolver(names)
+        self._making = Making(self._seeded("faults"), trace)
         self._faults = Faults(
-            self._seeded("faults"),
-            trace,
-            server=self._server,
-            live=self._live,
-            bridges=self._bridges,
-            ways=ways,
-            names=names,
+            PostgresFaults(self._making, self._server, ways, names),
+            BridgeFaults(self._making, self._bridges),
+            GrafanaFaults(self._making, self._live),
         )
         restart = self._seeded("restart")
         nursery.start_soon(self._write_wal)
@@ -155,8 +115,7 @@ class World:
         quiet_at = trio.current_time()
         with trio.move_on_after(plan.converge_s):
             while oracle.lost():
-                self._news = trio.Event()
-                await self._news.wait()
+                await self._witness.wait_processed()
         oracle.check_lost()
         recovery_s = trio.current_time() - quiet_at
         self._trace.note("world", "rest")
@@ -176,7 +135,7 @@ class World:
             recovery_s=recovery_s,
             runs=cluster.checkpoint(ROUTE).epoch,
             mode_changes=sum(bridge.mode_changes for bridge in self._bridges),
-            faults=self._faults.made,
+            faults=self._making.made,
             virtual_s=trio.current_time(),
             violations=self._violations(),
         )
@@ -205,18 +164,18 @@ class World:
                 await end.wait()
             self._oracle.check_saved()
             if left := sum(bridge.undrained for bridge in self._bridges) - undrained:
-                self._faults.overdue.append(f"{left} rows are left by a stop in quiet")
+                self._making.overdue.append(f"{left} rows are left by a stop in quiet")
             return
-        self._faults.overdue.append("somebody does not stop in quiet")
+        self._making.overdue.append("somebody does not stop in quiet")
 
     def _violations(self) -> list[str]:
         broken = [
             f"{violation.promise} at {violation.at:.6f}: {violation.detail}"
             for violation in self._oracle.violations
             # Whose locks were thrown away by a pooler may be followed by somebody else while it lives.
-            if violation.promise != "two leaders" or not self._faults.made["discard_all"]
+            if violation.promise != "two leaders" or not self._making.made["discard_all"]
         ]
-        return broken + self._books.violations + self._faults.overdue + self._trace.crashes
+        return broken + self._books.violations + self._making.overdue + self._trace.crashes
 
     # What happens in it.
 
@@ -249,39 +208,6 @@ class World:
             if pid in bridge.sessions:
                 return bridge.sessions[pid]
         raise AssertionError(f"no replica has session {pid}")
-
-    # What it hears of (`tests.simulation.live.Observer`), for the trace.
-
-    def connected(self, connection: int, owner: Hashable) -> None:
-        """A push socket is open."""
-        self._trace.note("grafana", "connected", connection=connection, run=owner)
-
-    def processed(self, delivery: Delivery) -> None:
-        """A message was processed."""
-        self._news.set()
-        kind = "keyframe" if delivery.keyframe else "message"
-        self._trace.note(
-            "grafana",
-            kind,
-            connection=delivery.connection,
-            run=delivery.owner,
-            rows=len(delivery.rows),
-            keys=",".join(row.key for row in delivery.rows[:3]),
-        )
-
-    def ponged(self, connection: int, sequence: int) -> None:
-        """A ping is being answered."""
-        self._trace.note("grafana", "pong", connection=connection, messages=sequence)
-
-    def _note_checkpoint(self, what: str, change: CheckpointChange) -> None:
-        new = change.new
-        self._trace.note(
-            "postgres",
-            f"{self._owner(change.pid)} {what} {new.snapshot}",
-            target=new.target,
-            after=(new.after_txid, new.after_key),
-            epoch=new.epoch,
-        )
 
 
 async def run_world(plan: Plan, trace: Trace, clock: Clock) -> Outcome:
