@@ -18,7 +18,9 @@ pytestmark = pytest.mark.timeout(1_800)  # a minute, unless the machine is busy 
 
 SEEDS = range(1, 301)
 
-FAILED_SEEDS: dict[int, str] = {}
+FAILED_SEEDS: dict[int, str] = {
+    345: "the judge's impatience: a backlog in pages of ten rows over a long way was called lost after six seconds",
+}
 """Seeds that have failed, and what they found; they stay."""
 
 

@@ -112,12 +112,7 @@ class World:
                 await trio.sleep(LOOK_S)
             writing.cancel_scope.cancel()
         self._trace.note("world", "quiet", rows=len(cluster.committed()))
-        quiet_at = trio.current_time()
-        with trio.move_on_after(plan.converge_s):
-            while oracle.lost():
-                await self._witness.wait_processed()
-        oracle.check_lost()
-        recovery_s = trio.current_time() - quiet_at
+        recovery_s = await self._converge()
         self._trace.note("world", "rest")
         await trio.sleep(REST_S)
         self._books.look()
@@ -140,6 +135,15 @@ class World:
             violations=self._violations(),
         )
 
+    async def _converge(self) -> float:
+        """Wait until every row of the table is delivered; returns how long it took, seconds."""
+        began = trio.current_time()
+        with trio.move_on_after(self._plan.converge_s):
+            while self._oracle.lost():
+                await self._witness.wait_processed()
+        self._oracle.check_lost()
+        return trio.current_time() - began
+
     async def _deploy(self) -> None:
         """Stop the bridge while rows flow and start it anew: nothing is left, and a viewer sees the last rows."""
         async with trio.open_nursery() as writing:
@@ -148,8 +152,8 @@ class World:
             await trio.sleep(LOOK_S)
             await self._stop()
             writing.cancel_scope.cancel()
+        await self._converge()
         await trio.sleep(REST_S)
-        self._oracle.check_lost()
         if most := self._plan.history_rows:
             shown = self._live.panel(MEASUREMENT).shown
             self._oracle.check_panel(shown, most, exact=self._plan.time_index)
