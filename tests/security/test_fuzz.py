@@ -93,7 +93,7 @@ def toml_of(value: Any) -> str:
     f"[{name}]\n" + "\n".join(f"{key} = {toml_of(value)}" for key, value in section.items())
     for name, section in found.items()
 ).encode("utf-8", "replace"))))  # fmt: skip
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_configuration_files(tmp_path: Path, content: bytes) -> None:
     """Whatever a file holds, it is loaded or refused in sentences that repeat none of its values."""
     file = tmp_path / "bridge.toml"
@@ -121,7 +121,7 @@ with_secret = st.sampled_from(
 
 
 @given(st.dictionaries(st.sampled_from(VARIABLES), st.one_of(text, with_secret), max_size=8))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_environments(environ: dict[str, str]) -> None:
     """Whatever the variables hold, the settings are loaded or refused in sentences that repeat no secret."""
     assert TOKEN not in refusal_of(None, environ)

@@ -71,9 +71,9 @@ async def test_requests_to_the_status_port(database: Database) -> None:
                     # Cut in the middle: an answer too.
                     return
 
-        for _ in range(20):
+        for _ in range(8):
             async with trio.open_nursery() as nursery:
-                for _ in range(15):
+                for _ in range(30):
                     nursery.start_soon(ask, request(dice))
         with trio.fail_after(3 * IDLE_S):
             while not await answered(client):
@@ -118,7 +118,7 @@ async def test_a_grafana_that_says_anything() -> None:
     async with trio.open_nursery() as nursery:
         port = await listen(nursery, say)
         grafana = GrafanaSettings(url=f"http://127.0.0.1:{port}", token=Secret(TOKEN), connect_timeout_s=5)
-        for number in range(250):
+        for number in range(200):
             opens = number % 2 == 0
             answer = noise() if opens else dice.choice(HEADS) + noise()
             with pytest.raises(SinkError) as refusal:
