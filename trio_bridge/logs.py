@@ -101,10 +101,14 @@ class _Lines:
             self._lost += 1
 
     def _write_all(self) -> None:
-        while not self._given_up and (line := self._queue.get()) is not None:
+        while not self._given_up:
+            # The thread is needed when things go wrong: that there is no memory left does not end it either.
             try:
+                line = self._queue.get()
+                if line is None:
+                    return
                 self._write(line)
-            except OSError:
+            except (OSError, MemoryError):
                 self._lose()
 
     def _write(self, line: bytes) -> None:

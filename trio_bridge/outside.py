@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from trio_bridge.grafana.stream import Dial, dial_tcp
+from trio_bridge.listener.own_thread import in_a_thread
 from trio_bridge.listener.source import OpenSession
-from trio_bridge.listener.stage import RunSource, in_a_thread
+from trio_bridge.listener.stage import RunSource
 from trio_bridge.postgres.direct import open_direct
 
 

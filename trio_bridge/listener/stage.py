@@ -21,6 +21,7 @@ from trio_bridge.feedback import Feedback
 from trio_bridge.handover import Outlet, Wake
 from trio_bridge.ledger import Ledger
 from trio_bridge.listener.modes import Mode
+from trio_bridge.listener.own_thread import in_a_thread
 from trio_bridge.records import Page
 from trio_bridge.vitals import Vitals
 
@@ -122,12 +123,6 @@ class Source(Protocol):
 
 RunSource = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs what blocks to its end, whatever is cancelled meanwhile, beside Trio's loop; raises what it raised."""
-
-
-async def in_a_thread(run: Callable[[], None]) -> None:
-    """The `RunSource` of the program: a thread, which only its own end ends."""
-    # A limiter of its own: sources live as long as their routes and must not use up the shared one.
-    await trio.to_thread.run_sync(run, thread_name="trio_bridge listener", limiter=trio.CapacityLimiter(1))
 
 
 async def run_listener(
