@@ -2,6 +2,7 @@
 
     ahead of the socket    at most three pages and what the channels hold between the source and the socket
     unacknowledged         at most `max_unacked_bytes` and half of it
+    lag                    what was committed before `SourceStatus.complete_at` is acknowledged
     rejections             none: every row can be sent
     rest                   in the end nothing is pending, and no replica has two sessions
 
@@ -42,6 +43,8 @@ class Books:
         self._plan = plan
         self._bridges = bridges
         self._oracle = oracle
+        # When a row of the table that no pong covers was first seen there.
+        self._seen_at: dict[int, float] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -51,6 +54,8 @@ class Books:
 
     def look(self) -> None:
         """At all replicas, now."""
+        now = trio.current_time()
+        self._seen_at = {row.uid: self._seen_at.get(row.uid, now) for row in self._oracle.uncovered()}
         for bridge in self._bridges:
             if bridge.route is not None:
                 self._look_at(bridge)
@@ -84,6 +89,9 @@ class Books:
         )
         if books.rejected:
             self._broken(bridge, f"rejected {books.rejected}, and every row can be sent")
+        complete_at = route.status.complete_at
+        if complete_at is not None and self._seen_at and min(self._seen_at.values()) <= complete_at:
+            self._broken(bridge, f"says that all is acknowledged up to {complete_at:.6f}, and it is not")
         waiting = sum(level.now for level in route.fillings().values())
         if waiting > MAX_PAGES_AHEAD:
             self._broken(bridge, f"{waiting} pages wait between Postgres and the socket")

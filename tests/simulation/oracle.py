@@ -213,6 +213,11 @@ class Oracle:
             if row.uid not in self._delivered and not self._start.covers(row)
         ]
 
+    def uncovered(self) -> list[Row]:
+        """Rows of the table that no pong covers yet."""
+        self._learn()
+        return [row for row in self._pending.values() if self._in_table(row)]
+
     def check_lost(self) -> None:
         """In the end."""
         if lost := self.lost():
