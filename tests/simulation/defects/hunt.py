@@ -5,6 +5,7 @@ The schedules are those of the simulation, shorter: a defect in reasoning does n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -29,12 +30,17 @@ class Find(NamedTuple):
     Attributes:
         seed: of the schedule.
         tried: how many schedules it took.
-        broken: the first promise that was broken.
+        broken: the first promise that was broken, and by what.
     """
 
     seed: int
     tried: int
     broken: str
+
+    @property
+    def promise(self) -> str:
+        """Its name, without moment and detail."""
+        return re.split(r" at \d|, |: ", self.broken)[0]
 
 
 def short_plan_of(seed: int) -> Plan:
@@ -58,6 +64,7 @@ def broken_by(seed: int, defect: Defect | None) -> list[str]:
 def hunt(defect: Defect, seeds: Iterable[int]) -> Find | None:
     """The first of `seeds` that finds it; None: they are blind for it."""
     for tried, seed in enumerate(seeds, 1):
-        if broken := broken_by(seed, defect):
+        broken = broken_by(seed, defect)
+        if broken and not (defect.beyond is not None and broken_by(seed, defect.beyond)):
             return Find(seed, tried, broken[0])
     return None

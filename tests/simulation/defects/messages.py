@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from trio_websocket import WebSocketConnection
@@ -10,6 +11,7 @@ import trio_bridge.postgres.delta
 from tests.simulation.defects.planting import Around, Defect, Edit
 from trio_bridge.decoder.encoder import Encoder
 from trio_bridge.grafana.push import PushConnection
+from trio_bridge.records import Page
 from trio_bridge.sender.inflight import InFlight
 from trio_bridge.sender.keyframes import Keyframes
 from trio_bridge.sender.pace import Outbox
@@ -23,6 +25,14 @@ def _any_pong(_: Any) -> Any:
             answered.set()
 
     return handle
+
+
+def _without_the_last(encode: Any) -> Any:
+    def encode_less(encoder: Encoder, page: Page, oldest_ns: int | None = None) -> Any:
+        end = trio_bridge.postgres.delta.PAGE_ROWS - 1
+        return encode(encoder, replace(page, rows=page.rows[:end], keys=page.keys[:end]), oldest_ns)
+
+    return encode_less
 
 
 DEFECTS: Final = (
@@ -99,15 +109,7 @@ DEFECTS: Final = (
     Defect(
         "the last row of a full page dropped",
         "A range ends before its end.",
-        (
-            Edit(
-                Encoder,
-                "encode",
-                "enumerate(page.rows)",
-                "enumerate(page.rows[: _delta.PAGE_ROWS - 1])",
-                {"_delta": lambda: trio_bridge.postgres.delta},
-            ),
-        ),
+        (Around(Encoder, "encode", _without_the_last),),
     ),
     Defect(
         "a keyframe before the rows that wait",
@@ -143,7 +145,7 @@ DEFECTS: Final = (
         "a socket used again after a send that was cut short",
         "The send timed out, so send again.",
         (
-            Edit(PushConnection, "_errors", "self.abort()\n", "pass\n"),
+            Edit(PushConnection, "_errors", "self.abort()", "pass"),
             Edit(
                 _Sender,
                 "_write",

@@ -8,29 +8,28 @@ from tests.simulation.defects.planting import Defect, Edit, Entry
 from trio_bridge.listener.modes import TRANSITIONS, Event, Mode, Pulse
 from trio_bridge.listener.table_source import TableSource
 
-_BELLS_ONLY = Edit(
-    Pulse, "_wanted_at", "self._delta_at + min(gap_s, self._heartbeat_s)", "self._delta_at + gap_s"
+_BELLS_ONLY: Final = Defect(
+    "deltas on bells only",
+    "Every row rings.",
+    (Edit(Pulse, "_wanted_at", "self._delta_at + min(gap_s, self._heartbeat_s)", "self._delta_at + gap_s"),),
 )
 
 DEFECTS: Final = (
-    Defect(
-        "deltas on bells only",
-        "Every row rings.",
-        (_BELLS_ONLY,),
-    ),
+    _BELLS_ONLY,
     Defect(
         "no arming",
         "From the moment the gate is ours every transaction rings.",
         (
-            _BELLS_ONLY,
+            *_BELLS_ONLY.changes,
             Entry(TRANSITIONS, (Mode.POLL, Event.QUIET), Mode.NOTIFY),
         ),
+        beyond=_BELLS_ONLY,
     ),
     Defect(
         "no LISTEN",
         "The trigger rings, so we hear it.",
         (
-            _BELLS_ONLY,
+            *_BELLS_ONLY.changes,
             Edit(
                 TableSource,
                 "_deliver",
@@ -38,5 +37,6 @@ DEFECTS: Final = (
                 "pass",
             ),
         ),
+        beyond=_BELLS_ONLY,
     ),
 )

@@ -94,12 +94,14 @@ class Defect:
         name: short.
         fault: what its author would have believed.
         changes: that make it.
+        beyond: another defect that this one contains: it is found only where that one is not.
         in_model: it lives in SQL, so it is planted in the model that stands for the SQL.
     """
 
     name: str
     fault: str
     changes: tuple[Change, ...]
+    beyond: Defect | None = None
     in_model: bool = False
 
     @contextmanager
