@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import psycopg
@@ -105,7 +106,7 @@ class Watch(threading.Thread):
         self._sink = sink
         self._ending = threading.Event()
         self._usage = 0.0
-        self._url: tuple[int, str] = (0, "")
+        self._url = ""
         self._repeated_before_covered = 0
         with self._connect() as connection:
             self._position = _checkpoint(connection)
@@ -198,23 +199,25 @@ class Watch(threading.Thread):
         self.looks += 1
 
     def _scrape(self) -> None:
-        # It may be frozen, starting or dead.
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(self._status_url() + "/metrics", timeout=2) as answer:
+        try:
+            self._url = self._url or self._told_url()
+            with urllib.request.urlopen(self._url + "/metrics", timeout=2) as answer:
                 self.metrics_text = answer.read().decode()
+        except (OSError, HTTPException):
+            # It is frozen, starting or dead; the next one will be elsewhere.
+            self._url = ""
+        else:
             self.metrics = totals(self.metrics_text)
             self.scrapes += 1
             rows = {name: self.metrics[f"trio_bridge_rows_{name}"] for name in _BOOKS}
             if rows["seen_total"] != sum(rows.values()) - rows["seen_total"]:
                 self.violations.append(f"the books do not close: {rows}")
 
-    def _status_url(self) -> str:
-        if self._url[0] != self._bridge.pid:
-            told = [record["url"] for record in self._bridge.log() if record["event"] == "serving_status"]
-            if not told:
-                raise ConnectionRefusedError
-            self._url = self._bridge.pid, str(told[-1])
-        return self._url[1]
+    def _told_url(self) -> str:
+        told = [record["url"] for record in self._bridge.log() if record["event"] == "serving_status"]
+        if not told:
+            raise ConnectionRefusedError
+        return str(told[-1])
 
 
 _BOOKS = ("seen_total", "acknowledged_total", "rejected_total", "returned_total", "pending")
