@@ -3,22 +3,22 @@
 Trio's worker threads report back through its loop, which takes memory. Where there is none left such a thread dies
 without a word, and who waits for it waits for ever, a stop of the program included (measured: one time in four when a
 bridge was left without memory under load). Here the thread holds one end of a socket pair, and nobody else does: when
-it is gone that end is closed, if need be by Python as it drops what the thread held.
+it is gone that end is closed, if need be by Python as it drops what the thread held. `threading.Thread` will not do:
+its `start` waits for the thread's first words (measured: one time in sixty they did not come).
 
 Owns the thread and the pair. Ends when the thread has ended, never before, whatever is cancelled meanwhile.
 """
 
 from __future__ import annotations
 
+import _thread
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import trio
-
-THREAD_NAME: Final = "trio_bridge listener"
 
 
 @dataclass(slots=True)
@@ -56,8 +56,7 @@ def _started(run: Callable[[], None], outcome: _Outcome) -> socket.socket:
     ended, end = socket.socketpair()
     try:
         ended.setblocking(False)
-        # A daemon, as Trio's are: nobody holds up the interpreter's end.
-        threading.Thread(target=_run, args=(run, outcome, end), name=THREAD_NAME, daemon=True).start()
+        _thread.start_new_thread(_run, (run, outcome, end))
     except BaseException:
         ended.close()
         end.close()
@@ -68,6 +67,8 @@ def _started(run: Callable[[], None], outcome: _Outcome) -> socket.socket:
 def _run(run: Callable[[], None], outcome: _Outcome, end: socket.socket) -> None:
     with end:
         try:
+            # As `threading` does for its own: what measures coverage relies on it.
+            sys.settrace(threading.gettrace())
             run()
             outcome.returned = True
         # Whatever it is, it is raised where somebody waits for this thread.
