@@ -1,8 +1,8 @@
 """The judge: what was committed against what Grafana processed, and every checkpoint against both, when it moves.
 
 Listens to the two models and to nothing of the bridge, with which it shares no code: it reads snapshots' texts, times
-and values by itself. A promise that is broken becomes a `Violation`; nothing is raised, because whoever tells the
-oracle is in the middle of something. It knows these promises:
+and values by itself (`reading`). A promise that is broken becomes a `Violation`; nothing is raised, because whoever
+tells the oracle is in the middle of something. It knows these promises:
 
     lost                a row of the table that no message delivered                                  (asked at the end)
     phantom             something delivered that was not committed at that moment
@@ -29,7 +29,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
@@ -37,10 +36,8 @@ import trio
 
 from tests.simulation.live import Delivery
 from tests.simulation.live import Row as Shown
-from tests.simulation.postgres import CheckpointChange, CheckpointRow, Cluster, Row
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from tests.simulation.postgres import CheckpointChange, Cluster, Row
+from tests.simulation.reading import Place, as_line
 
 
 class Violation(NamedTuple):
@@ -55,68 +52,6 @@ class Violation(NamedTuple):
     at: float
     promise: str
     detail: str
-
-
-class Seen(NamedTuple):
-    """A snapshot's text, read."""
-
-    xmax: int
-    running: frozenset[int]
-
-    @classmethod
-    def read(cls, text: str) -> Seen:
-        _, xmax, running = text.split(":")
-        return cls(int(xmax), frozenset(int(xid) for xid in running.split(",") if xid))
-
-    def has(self, xid: int) -> bool:
-        """Whether transaction `xid` had ended."""
-        return xid < self.xmax and xid not in self.running
-
-    def includes(self, other: Seen) -> bool:
-        """Whether whatever had ended for `other` has ended here."""
-        return self.xmax >= other.xmax and all(
-            xid in other.running for xid in self.running if xid < other.xmax
-        )
-
-
-class Place(NamedTuple):
-    """What a checkpoint says is delivered."""
-
-    seen: Seen
-    target: Seen | None
-    after: tuple[int, int]
-
-    @classmethod
-    def read(cls, row: CheckpointRow) -> Place:
-        if row.target is None:
-            return cls(Seen.read(row.snapshot), None, (0, 0))
-        assert row.after_txid is not None
-        assert row.after_key is not None
-        (key,) = row.after_key
-        return cls(Seen.read(row.snapshot), Seen.read(row.target), (row.after_txid, int(key)))
-
-    def covers(self, row: Row) -> bool:
-        if self.seen.has(row.txid):
-            return True
-        return self.target is not None and self.target.has(row.txid) and (row.txid, row.id) <= self.after
-
-    def follows(self, before: Place) -> bool:
-        """Whether it covers whatever `before` covers."""
-        if before.target is None or self.seen.includes(before.target):
-            return self.seen.includes(before.seen)
-        return (self.seen, self.target) == (before.seen, before.target) and self.after >= before.after
-
-
-def as_line(row: Row) -> Shown:
-    """How Grafana must read a row of the fields id, value and sensor."""
-    point = row.point
-    fields: list[tuple[str, float | str]] = []
-    if point.sensor:
-        # A text that is just NaN would turn its column into numbers.
-        fields.append(("sensor", "NaN " if point.sensor == "NaN" else point.sensor))
-    fields.append(("value", float(point.value)))
-    time_us = (datetime.fromisoformat(point.timestamp) - _EPOCH) // _MICROSECOND
-    return Shown(str(row.id), time_us * 1_000, tuple(fields))
 
 
 @dataclass(slots=True)

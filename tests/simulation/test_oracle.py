@@ -11,8 +11,9 @@ from trio.testing import MockClock
 
 from tests.simulation.live import Delivery
 from tests.simulation.live import Row as Shown
-from tests.simulation.oracle import Oracle, Place, Seen, as_line
+from tests.simulation.oracle import Oracle
 from tests.simulation.postgres import Backend, CheckpointRow, Cluster, Point, Row
+from tests.simulation.reading import Place, Seen, as_line
 
 ROUTE = "metrics"
 A, B = 1, 2

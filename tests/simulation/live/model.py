@@ -8,16 +8,15 @@ comes from the generator given. *Owns* its connections' tasks, in the nursery gi
 
 from __future__ import annotations
 
-import math
 import random
 from collections import deque
 from collections.abc import Hashable
-from http import HTTPStatus
 from typing import Final
 
 import trio
 from websockets.frames import Opcode
 
+from tests.simulation.live.conditions import Conditions
 from tests.simulation.live.lines import Reader, Unparsable
 from tests.simulation.live.panel import Panel, Schema, schema_of
 from tests.simulation.live.peer import Came, Peer
@@ -26,9 +25,6 @@ from tests.simulation.live.wire import End, connection
 
 MESSAGE_LIMIT: Final = 1 << 20
 """Grafana closes with 1009 above."""
-
-_READ_BYTES: Final = 65_536
-_SLOW_READS_PER_S: Final = 20
 
 
 class _Open:
@@ -43,7 +39,7 @@ class _Open:
         self.flag = ""
 
 
-class LiveModel:
+class LiveModel(Conditions):
     """See the package for the whole list.
 
     Args:
@@ -72,7 +68,7 @@ class LiveModel:
         cut_after_s: float = 27.78,
     ) -> None:
         self._nursery = nursery
-        self._rng = rng
+        super().__init__(rng)
         self._reader = Reader(key)
         self._buffer_bytes = buffer_bytes
         self._least_latency_s = latency_s
@@ -84,13 +80,6 @@ class LiveModel:
         self._old_pings: deque[bytes] = deque([b"never asked"], maxlen=20)
         self._panels: dict[str, Panel] = {}
         self._cached: dict[str, tuple[Schema, tuple[Row, ...]]] = {}
-        self._calmed = trio.lowlevel.ParkingLot()
-        self._rate = math.inf
-        self._pong_loss = 0
-        self._pong_delay_s = 0.0
-        self._refusal = b""
-        self._slow_until = self._mute_until = self._silent_until = self._lossy_until = -math.inf
-        self._delayed_until = self._no_dial_until = self._no_upgrade_until = -math.inf
         self.connections = 0
         self.processed: list[Delivery] = []
         self.unparsable: list[Delivery] = []
@@ -105,7 +94,7 @@ class LiveModel:
             ConnectionRefusedError: nobody listens.
         """
         await trio.sleep(2 * self._latency_s())
-        if trio.current_time() < self._no_dial_until:
+        if self.refuses_dials:
             raise ConnectionRefusedError(111, "Connection refused")
         client, server = connection(self._buffer_bytes, self._latency_s)
         self._nursery.start_soon(self._serve, server, owner)
@@ -129,53 +118,13 @@ class LiveModel:
             panel.take(*self._cached[measurement])
         return panel
 
-    # Conditions.
-
-    def slow(self, bytes_per_s: float, for_s: float) -> None:
-        """Read no faster."""
-        self._rate, self._slow_until = bytes_per_s, trio.current_time() + for_s
-
-    def mute(self, for_s: float) -> None:
-        """Read nothing."""
-        self._mute_until = trio.current_time() + for_s
-
-    def silence_pongs(self, for_s: float) -> None:
-        """Process everything, answer no ping."""
-        self._silent_until = trio.current_time() + for_s
-
-    def drop_pongs(self, one_in: int, for_s: float) -> None:
-        """Lose some pongs."""
-        self._pong_loss, self._lossy_until = one_in, trio.current_time() + for_s
-
-    def delay_pongs(self, delay_s: float, for_s: float) -> None:
-        """Let everything that Grafana says be late."""
-        self._pong_delay_s, self._delayed_until = delay_s, trio.current_time() + for_s
-
-    def refuse_dials(self, for_s: float) -> None:
-        """Nobody listens."""
-        self._no_dial_until = trio.current_time() + for_s
-
-    def refuse_upgrades(self, status: int, for_s: float, retry_after_s: float | None = None) -> None:
-        """Answer `status` instead of 101."""
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Content-Length: 0", "Connection: close"]
-        if retry_after_s is not None:
-            lines.append(f"Retry-After: {retry_after_s:g}")
-        self._refusal = "\r\n".join([*lines, "", ""]).encode()
-        self._no_upgrade_until = trio.current_time() + for_s
+    # Acts.
 
     def restart(self, down_s: float) -> None:
         """The process ends and comes back; a browser keeps what it shows, Grafana forgets the last message."""
         self.cut()
         self._cached.clear()
         self.refuse_dials(down_s)
-
-    def calm(self) -> None:
-        """End all conditions."""
-        self._slow_until = self._mute_until = self._silent_until = self._lossy_until = -math.inf
-        self._delayed_until = self._no_dial_until = self._no_upgrade_until = -math.inf
-        self._calmed.unpark_all()
-
-    # Acts.
 
     def cut(self, *, reset: bool = False) -> None:
         """End all sockets without a close frame."""
@@ -210,8 +159,8 @@ class LiveModel:
 
     async def _serve(self, end: End, owner: Hashable) -> None:
         peer = Peer(end, message_limit=MESSAGE_LIMIT)
-        if trio.current_time() < self._no_upgrade_until:
-            await peer.refuse(self._refusal)
+        if refusal := self.refusal:
+            await peer.refuse(refusal)
             return
         came = await peer.accept()
         if came is None:
@@ -236,34 +185,18 @@ class LiveModel:
     async def _read(self, socket: _Open, came: list[Came]) -> None:
         while True:
             for each in came:
-                await self._while_mute()
+                await self.wait_not_mute()
                 await self._take(socket, each)
                 if socket.peer.is_cut:
                     return
             if socket.peer.closed:
                 return
-            await self._while_mute()
+            await self.wait_not_mute()
             with trio.move_on_at(socket.cut_at) as patience:
-                came = await self._receive(socket.peer)
+                came = await socket.peer.receive(self.most_at_once)
+                await self.wait_read_again()
             if patience.cancelled_caught:
                 return
-
-    async def _while_mute(self) -> None:
-        while trio.current_time() < self._mute_until:
-            with trio.move_on_at(self._mute_until):
-                await self._calmed.park()
-
-    async def _receive(self, peer: Peer) -> list[Came]:
-        came = await peer.receive(self._most_at_once)
-        if trio.current_time() < self._slow_until:
-            with trio.move_on_after(1.0 / _SLOW_READS_PER_S):
-                await self._calmed.park()
-        return came
-
-    def _most_at_once(self) -> int:
-        if trio.current_time() >= self._slow_until:
-            return _READ_BYTES
-        return max(1, int(self._rate / _SLOW_READS_PER_S))
 
     async def _take(self, socket: _Open, came: Came) -> None:
         if came.kind is Opcode.PONG:
@@ -277,16 +210,13 @@ class LiveModel:
                 self._publish(socket, came.data)
 
     def _answer(self, socket: _Open, payload: bytes) -> None:
-        now = trio.current_time()
-        if now < self._silent_until:
-            return
-        if now < self._lossy_until and self._rng.randrange(self._pong_loss) == 0:
+        if self.passes_over_ping():
             return
         for observer in self.observers:
             observer.ponged(socket.number, socket.sequence)
         # Only those: the answer to one that was passed over would be a late one, and true.
         self._old_pings.append(payload)
-        socket.peer.pong(payload, self._pong_delay_s if now < self._delayed_until else 0.0)
+        socket.peer.pong(payload, self.pong_delay_s)
 
     def _publish(self, socket: _Open, data: bytes) -> None:
         socket.sequence += 1
