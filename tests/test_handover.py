@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
-from trio_bridge.handover import Outlet, Stop, Wake
+from trio_bridge.handover import Outlet, Stop, Wake, hand_on
 from trio_bridge.postgres.session import Aborted, Session
 
 ROUNDS = 4_000
@@ -411,3 +411,17 @@ def test_a_closed_outlet_takes_every_call(outlet):
     outlet._armed = True
     outlet.put("a")
     outlet.close()
+
+
+async def test_an_item_is_handed_on_at_once_or_when_there_is_room() -> None:
+    """With room it is there before anybody else runs; without, the one who hands on waits, and the order stays."""
+    sender, receiver = trio.open_memory_channel[int](1)
+    await hand_on(sender, 1)
+    assert receiver.receive_nowait() == 1
+    await hand_on(sender, 2)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_on, sender, 3)
+            await wait_all_tasks_blocked()
+            assert receiver.statistics().current_buffer_used == 1
+            assert [await receiver.receive(), await receiver.receive()] == [2, 3]

@@ -119,6 +119,14 @@ class Wake:
         self._rung = True
 
 
+async def hand_on(channel: trio.MemorySendChannel[T], item: T) -> None:
+    """As ``channel.send``, but without a turn of Trio's loop if there is room; for who waits before the next item anyway."""
+    try:
+        channel.send_nowait(item)
+    except trio.WouldBlock:
+        await channel.send(item)
+
+
 class Outlet(Generic[T]):
     """Items from one thread to one Trio task, in order."""
 

@@ -24,6 +24,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from trio_bridge.decoder.encoder import Encoder
+from trio_bridge.handover import hand_on
 from trio_bridge.ledger import Ledger
 from trio_bridge.records import Batch, Page, Rejection
 from trio_bridge.vitals import Vitals
@@ -57,12 +58,11 @@ async def run_decoder(
     async with pages, batches:
         try:
             while True:
-                with trio.CancelScope(deadline=rejected.due_at) as until_due:
-                    try:
-                        page = await pages.receive()
-                    except trio.EndOfChannel:
-                        break
-                if until_due.cancelled_caught:
+                try:
+                    page = await _receive(pages, rejected.due_at)
+                except trio.EndOfChannel:
+                    break
+                if page is None:
                     rejected.sum_up(trio.current_time())
                     continue
                 batch = encoder.encode(page, None if max_age_ns is None else wall_ns() - max_age_ns)
@@ -72,10 +72,20 @@ async def run_decoder(
                     rejected.add(rejection, now)
                 for reason, times in batch.nulled.items():
                     ledger.nulled(reason, times)
-                await batches.send(batch)
+                await hand_on(batches, batch)
                 vitals.batches.set(batches.statistics().current_buffer_used)
         finally:
             rejected.close()
+
+
+async def _receive(pages: trio.MemoryReceiveChannel[Page], until: float) -> Page | None:
+    """The next page; None: none has come by `until`."""
+    if until == math.inf:
+        # Nearly always. A scope costs more than all the rest of a receive.
+        return await pages.receive()
+    with trio.move_on_at(until):
+        return await pages.receive()
+    return None
 
 
 class RejectionLog:

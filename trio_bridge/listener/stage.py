@@ -18,7 +18,7 @@ import trio
 
 from trio_bridge.decoder.mapping import Mapping
 from trio_bridge.feedback import Feedback
-from trio_bridge.handover import Outlet, Wake
+from trio_bridge.handover import Outlet, Wake, hand_on
 from trio_bridge.ledger import Ledger
 from trio_bridge.listener.modes import Mode
 from trio_bridge.listener.own_thread import in_a_thread
@@ -160,7 +160,7 @@ async def run_listener(
                             case Page():
                                 vitals.outlet.set(1 + len(line.outlet))
                                 ledger.saw(len(item.rows))
-                                await pages.send(item)
+                                await hand_on(pages, item)
                                 vitals.pages.set(pages.statistics().current_buffer_used)
                             case Opened():
                                 started = True
