@@ -27,8 +27,8 @@
         .flood_pings(count)
         .say(text)                                  a message that nobody expects
 
-`records` has Row, Delivery and Observer, `conditions` what lasts for a while, `wire` the connection, `lines` the parser,
-`panel` the browser's buffer, `peer` one socket. None of it shares code with the product or with the product's own Live
+`records` has Row, Delivery and Observer, `conditions` what lasts for a while, `wire` the connection, `lines` the
+parser, `panel` the browser's buffer, `peer` one socket. None of it shares code with the product or its own Live
 stand-in.
 """
 
