@@ -120,7 +120,7 @@ class Wake:
 
 
 async def hand_on(channel: trio.MemorySendChannel[T], item: T) -> None:
-    """As ``channel.send``, but without a turn of Trio's loop if there is room; for who waits before the next item anyway."""
+    """As ``channel.send``, without a turn of Trio's loop if there is room: for who waits for the next item anyway."""
     try:
         channel.send_nowait(item)
     except trio.WouldBlock:

@@ -6,16 +6,17 @@ import math
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from trio_bridge.sender.alarm import Alarm
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-
-async def test_calls_by_the_earliest_time_it_was_set_to(nursery: trio.Nursery) -> None:
+async def test_calls_by_the_earliest_time_it_was_set_to(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     """A later time does not put it off, an earlier one counts; after the call it has to be set anew."""
     calls: list[float] = []
-    alarm = Alarm(lambda: calls.append(trio.current_time()))
+    alarm = Alarm(lambda: calls.append(autojump_clock.current_time()))
     nursery.start_soon(alarm.run)
     for at in (5.0, 7.0, math.inf, 3.0, 4.0):
         alarm.set(at)
@@ -26,14 +27,16 @@ async def test_calls_by_the_earliest_time_it_was_set_to(nursery: trio.Nursery) -
     assert calls == [3.0, 12.0]
 
 
-async def test_may_be_set_before_it_runs_and_by_whom_it_calls(nursery: trio.Nursery) -> None:
+async def test_may_be_set_before_it_runs_and_by_whom_it_calls(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     """Nothing is missed at its start, and who was called too early sets it again."""
     calls: list[float] = []
 
     def call() -> None:
-        calls.append(trio.current_time())
+        calls.append(autojump_clock.current_time())
         if len(calls) < 3:
-            alarm.set(trio.current_time() + 2)
+            alarm.set(autojump_clock.current_time() + 2)
 
     alarm = Alarm(call)
     alarm.set(1.0)
@@ -42,7 +45,7 @@ async def test_may_be_set_before_it_runs_and_by_whom_it_calls(nursery: trio.Nurs
     assert calls == [1.0, 3.0, 5.0]
 
 
-async def test_what_the_call_raises_ends_the_run() -> None:
+async def test_what_the_call_raises_ends_the_run(autojump_clock: MockClock) -> None:
     """An alarm may be a failure."""
 
     def call() -> None:
@@ -52,3 +55,4 @@ async def test_what_the_call_raises_ends_the_run() -> None:
     alarm.set(1.0)
     with pytest.raises(ValueError, match="due"):
         await alarm.run()
+    assert autojump_clock.current_time() == 1.0
