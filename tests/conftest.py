@@ -111,7 +111,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"deadline(seconds): limit of an async test, instead of {DEADLINE_S:.0f} s"
     )
     config.addinivalue_line("markers", "fault(*numbers): the test makes these faults of the matrix happen")
-    config.addinivalue_line("markers", "planted: the product has a defect while the test runs, which must be found")
+    config.addinivalue_line(
+        "markers", "planted: the product has a defect while the test runs, which must be found"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
