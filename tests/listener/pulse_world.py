@@ -411,8 +411,8 @@ class World:
 
     @property
     def _may_write_at(self) -> float:
-        """A second after the last checkpoint; in a young run as long as it was old then, 50 ms at least."""
-        return self._written_at + min(1.0, max(0.05, self._written_at - self.start))
+        """A second after the last checkpoint; 50 ms if that was in the run's first second."""
+        return self._written_at + (0.05 if self._written_at < self.start + 1.0 else 1.0)
 
     @property
     def _window_s(self) -> float:
