@@ -117,13 +117,13 @@ DEFECTS: Final = (
         (
             Edit(
                 _Sender,
-                "_pump",
+                "_write_next",
                 "if due_at == math.inf and not self._ended else math.inf",
                 "if not self._ended else math.inf",
             ),
             Edit(
                 _Sender,
-                "_pump",
+                "_write_next",
                 "if due_at <= now or (",
                 "if keyframe_at > now and due_at <= now or (",
             ),
@@ -135,7 +135,7 @@ DEFECTS: Final = (
         (
             Edit(
                 _Sender,
-                "_pump",
+                "_write_next",
                 "message = replace(message, data=self._keyframes.decorated(message.data))",
                 "pass",
             ),
@@ -149,11 +149,17 @@ DEFECTS: Final = (
             Edit(
                 _Sender,
                 "_write",
-                "if sending.cancelled_caught:\n    raise SinkError(",
-                "if sending.cancelled_caught:\n"
+                "self._write_until = trio.current_time() + self._ack_timeout_s",
+                "self._write_until = math.inf",
+            ),
+            Edit(
+                _Sender,
+                "_write",
+                "await self._connection.send(message.data)",
+                "with trio.move_on_after(self._ack_timeout_s) as sending:\n"
                 "    await self._connection.send(message.data)\n"
-                "if False:\n"
-                "    raise SinkError(",
+                "if sending.cancelled_caught:\n"
+                "    await self._connection.send(message.data)",
             ),
         ),
     ),

@@ -129,8 +129,8 @@ DEFECTS: Final = (
             Edit(
                 _Sender,
                 "_pump",
-                "if self._ended and due_at == math.inf and self._in_flight.settled:",
-                "if self._ended and due_at == math.inf:",
+                "if self._ended and not self._outbox and self._in_flight.settled:",
+                "if self._ended and not self._outbox:",
             ),
         ),
     ),
