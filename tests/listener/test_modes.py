@@ -718,3 +718,27 @@ def test_a_drain_that_may_be_cut_short_checkpoints_what_is_acknowledged() -> Non
     assert pulse.decide(1.0, half, draining=True).act is Act.CHECKPOINT
     pulse.saved(1.0, 1)
     assert pulse.decide(1.1, half, draining=True).act is Act.WAIT
+
+
+@pytest.mark.parametrize(("interval_s", "window_s"), [(0.1, 1.0), (2.0, 8.0)])
+def test_one_bell_more_than_messages_may_go_ends_notify_mode(interval_s, window_s):
+    """As many bells as messages in a window, one by one, are what bells are for."""
+    messages = round(window_s / interval_s)
+    pulse = Pulse(interval_s=interval_s, heartbeat_s=0.5, may_ring=True, now=5.0)
+    pulse.gate_taken(5.0, 7)
+    pulse.delta_done(5.0, rows=0, more=False, horizon=8, bells=0)
+    modes = []
+    for number in range(messages + 1):
+        pulse.rang(5.0 + number * 0.01)
+        modes.append(pulse.mode)
+    assert modes == [Mode.NOTIFY] * messages + [Mode.POLL]
+
+
+@pytest.mark.parametrize(("bells", "act"), [(10, Act.TAKE_GATE), (11, Act.WAIT)])
+def test_the_gate_is_not_taken_where_bells_would_drive_it_out(bells, act):
+    """The bells of the last window that would end notify mode keep it from beginning, and no fewer do."""
+    pulse = Pulse(interval_s=0.1, heartbeat_s=0.5, may_ring=True, now=5.0)
+    for at in (5.6, 5.9, 6.2):
+        pulse.delta_done(at, rows=0, more=False, horizon=9, bells=0)
+    pulse.rang(6.21, bells)
+    assert pulse.decide(6.25, IDLE).act is act

@@ -356,7 +356,7 @@ class Pulse:
     @property
     def _too_many(self) -> int:
         """Bells in one window that mean: they come faster than messages may go."""
-        return max(2, int(self._window_s / self._bell_interval_s) + 1)
+        return int(self._window_s / self._bell_interval_s) + 1
 
     def _forget_before(self, past: float) -> None:
         while self._bells and self._bells[0] < past:
