@@ -54,8 +54,12 @@ async def latency(bench: Bench, system: System, load: Load) -> Run:
 
 
 async def stages(bench: Bench, system: System, load: Load) -> Run:
-    """As `latency`, of ours alone: with what the bridge itself says of its stages (`benchmarks.stages`)."""
-    async with bench.attached(system) as attached:
+    """As `latency`, of ours alone: with what the bridge itself says of its stages (`benchmarks.stages`).
+
+    A table's route is run by `benchmarks.staged_bridge`, which adds the legs of a row's way, each by its own median.
+    """
+    staged = pipeline.staged(system, bench.new_path("stages"))
+    async with bench.attached(staged) as attached:
         await anyio.sleep(REST_S)
         url = pipeline.status_url(attached.log)
         before = await pipeline.scrape(url)
@@ -69,7 +73,9 @@ async def stages(bench: Bench, system: System, load: Load) -> Run:
             "after_commit_p99_ms",
             "messages_per_s",
         )
-        return msgspec.structs.replace(run, figures={name: run.figures[name] for name in kept} | told)
+        figures = {name: run.figures[name] for name in kept} | told
+    # What the legs were is known when the bridge has ended.
+    return msgspec.structs.replace(run, figures=figures | pipeline.legs(staged))
 
 
 async def writers(bench: Bench, system: System | None, load: Load, *, running: bool = True) -> Run:
@@ -211,6 +217,9 @@ async def catch_up(bench: Bench, system: System, rows: int) -> Run:
     """The system starts on `rows` rows that it has not seen. Unfair on purpose: whoever listens only delivers none."""
     async with bench.attached(system, rows_before=rows) as attached:
         before = await attached.usage()
+        if system.keeps_rows:
+            # On a machine that is busy it may take longer to start than a system may be quiet.
+            await attached.wait_message()
         await attached.settle(rows, 3 * SETTLE_LIMIT_S)
         after = await attached.usage()
         times = sorted(stamp for stamp in await attached.sink.arrivals() if not math.isnan(stamp))

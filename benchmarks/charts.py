@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import report
 from benchmarks.results import Run
+from benchmarks.staged_bridge import LEGS
 from benchmarks.systems import SYSTEMS
 
 _COLOURS: Final = {name: f"C{number}" for number, name in enumerate((*SYSTEMS, "none", "ours-away"))}
@@ -46,7 +48,30 @@ def draw(runs: Iterable[Run], directory: Path) -> list[Path]:
             for figure in _BARS.get(case, ())
             if any(run.figures.get(figure) is not None for run in of_case)
         ]
+        if any(f"{LEGS[0]}_p50_ms" in run.figures for run in of_case):
+            files.append(_save(_legs(of_case, f"{case}: {parameters}"), directory / f"{name}-legs.svg"))
     return files
+
+
+def _legs(runs: Sequence[Run], title: str) -> Figure:
+    """A bar a system: the medians of a row's legs, one behind the other; for the pong no row waits."""
+    figure = Figure(figsize=(8, 2.2 + 0.4 * len(runs)), layout="constrained")
+    axes: Axes = figure.subplots()
+    for run in runs:
+        begin = 0.0
+        for number, leg in enumerate(LEGS[:-1]):
+            ms = run.figures.get(f"{leg}_p50_ms") or 0.0
+            axes.barh(run.system, ms, left=begin, color=f"C{number}", label=leg)
+            begin += ms
+    axes.legend(*_once(axes), fontsize="small", ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.1))
+    axes.set(xlabel="ms from the bell, medians", title=title)
+    axes.title.set_fontsize("small")
+    return figure
+
+
+def _once(axes: Axes) -> tuple[list[Artist], list[str]]:
+    labelled = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    return list(labelled.values()), list(labelled)
 
 
 def _curves(runs: Sequence[Run], title: str) -> Figure:

@@ -2,19 +2,25 @@
 
 The bridge counts how long rows took from the bell to the written message and from there to the pong. Means are exact;
 percentiles lie somewhere within a class of its histogram, whose first ends at 1 ms, so they are told as the upper end
-of their class. Finer stages (thread, delta, hop, decode, encode) it does not measure.
+of their class. Finer ones are stamped from outside, by `benchmarks.staged_bridge`, for routes of a table.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.percentiles import percentile, sorted_samples
+from benchmarks.staged_bridge import FILE
+from benchmarks.systems import System
 
 Samples = Mapping[str, float]
 
@@ -43,6 +49,26 @@ async def scrape(url: str) -> dict[str, float]:
         for family in text_string_to_metric_families(text)
         if family.name in wanted
         for sample in family.samples
+    }
+
+
+def staged(system: System, told: Path) -> System:
+    """`system` run with stamps that are told in the file `told`; a route of a channel as it is."""
+    if not system.keeps_rows:
+        return system
+    argv = (sys.executable, "-m", "benchmarks.staged_bridge", "run")
+    return replace(system, argv=argv, environment={**system.environment, FILE: str(told)})
+
+
+def legs(system: System) -> dict[str, float | None]:
+    """Of each leg of a row's way that `system` (of `staged`, and ended) has told, p50 and p99 in ms."""
+    if FILE not in system.environment:
+        return {}
+    told: dict[str, list[float]] = json.loads(Path(system.environment[FILE]).read_text())
+    return {
+        f"{leg}_p{percent}_ms": 1e3 * percentile(sorted_samples(times), percent) if times else None
+        for leg, times in told.items()
+        for percent in (50, 99)
     }
 
 

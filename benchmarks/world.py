@@ -141,6 +141,16 @@ class Attached:
         assert row is not None
         return int(row[0])
 
+    async def wait_message(self) -> None:
+        """Until the sink has got a first message.
+
+        Raises:
+            TimeoutError: none has come for `READY_LIMIT_S`.
+        """
+        with anyio.fail_after(READY_LIMIT_S):
+            while not (await self.sink.ask("counters"))["messages"]:  # noqa: ASYNC110 - it is another process
+                await anyio.sleep(0.05)
+
     async def settle(self, rows: int, limit_s: float) -> bool:
         """Wait until `rows` have arrived, or nothing has for `QUIET_S`, or `limit_s` is over; whether all have."""
         until = time.monotonic() + limit_s
@@ -167,6 +177,10 @@ class Bench:
         self._databases = 0
         with server.connect() as connection:
             self._postmaster = processes.parent(connection.info.backend_pid)
+
+    def new_path(self, name: str) -> Path:
+        """Where nothing is yet, as long as the bench lives."""
+        return self._directory / f"{name}-{self._databases}"
 
     @asynccontextmanager
     async def attached(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cases
+from benchmarks.charts import draw
+from benchmarks.staged_bridge import LEGS
 from benchmarks.systems import SYSTEMS
 from benchmarks.world import Bench
 from benchmarks.writers import Load
@@ -24,6 +26,20 @@ async def test_rows_are_followed_to_the_sink(pg: EmbeddedPostgres, tmp_path: Pat
         value = run.figures[figure]
         assert value is not None
         assert value > 0
+
+
+async def test_the_legs_of_a_rows_way_are_told_and_drawn(pg: EmbeddedPostgres, tmp_path: Path) -> None:
+    """Each leg has taken time, and together, without the pong, about what the bridge counts from bell to message."""
+    run = await cases.stages(Bench(pg, tmp_path), SYSTEMS["ours-pace0"], Load(2, 50, connections=2))
+    medians = [run.figures[f"{leg}_p50_ms"] for leg in LEGS]
+    assert all(ms is not None and ms > 0 for ms in medians)
+    mean = run.figures["bell_to_push_mean_ms"]
+    assert mean is not None
+    assert sum(ms for ms in medians[:-1] if ms is not None) < 2 * mean
+    assert [path.name for path in draw([run], tmp_path / "charts")] == [
+        "stages-50-1.svg",
+        "stages-50-1-legs.svg",
+    ]
 
 
 async def test_a_listener_has_lost_what_was_written_before(pg: EmbeddedPostgres, tmp_path: Path) -> None:
