@@ -138,6 +138,8 @@ def everything(systems: Sequence[System], seconds: int) -> Plan:
         latency(systems, [10, 100, 1_000], seconds=seconds, connections=4, rows=1, seed=1),
         latency(quick, [5_000], seconds=seconds, connections=8, rows=1, seed=1),
         latency(quick, [10_000], seconds=seconds, connections=4, rows=10, seed=1),
+        # Bursts: a thousand rows in one INSERT, once a second.
+        latency(quick, [1_000], seconds=seconds, connections=1, rows=1_000, seed=1),
         latency(quick, [100_000], seconds=seconds, connections=4, rows=1_000, seed=1),
         writers(quick, seconds=seconds, connections=8, counts=[1, 100], synchronous_commit=True),
         writers(quick, seconds=seconds, connections=8, counts=[1], synchronous_commit=False),
