@@ -330,6 +330,29 @@ async def test_a_drain_that_fails_says_what_is_left(database: Database) -> None:
     assert [entry["unacknowledged"] for entry in logs if entry["event"] == "not_drained"] == [3]
 
 
+async def test_a_stop_between_two_runs_leaves_nothing(database: Database) -> None:
+    """What a run had read that failed before the stop is nobody's any more: the table has it, or another replica."""
+    installed(database)
+    async with LiveServer() as live, trio.open_nursery() as nursery:
+        left = -1
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            nonlocal left
+            left = await run_service(settings_for(database.dsn, live, ROUTE), task_status=task_status)
+
+        service = await nursery.start(serve)
+        await live.wait_connections(1)
+        live.faults.mute = True
+        insert(database, 1, 2, 3)
+        await wait_until(lambda: service.pending == 3)
+        await live.faults.close(1008)
+        # The token is in doubt: the next run waits for a long while.
+        await wait_until(lambda: bool(service.routes[0].failure))
+        service.stop.set()
+        await wait_until(lambda: left >= 0)
+    assert left == 0
+
+
 async def test_cancellation_leaves_no_session_behind(database: Database) -> None:
     """A cancelled service is gone within 100 ms, and so are its sessions in Postgres, also in the middle of a wait."""
     installed(database)

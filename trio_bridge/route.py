@@ -92,7 +92,7 @@ class Route:
         stream: Grafana's stream id.
         failure: the last failure's sentence; empty while all is well.
         last_failure: the same, and it stays; None: no run has failed.
-        left: rows that the last run had read, and Grafana had not acknowledged when it failed; 0 while one runs.
+        left: rows that Grafana had not acknowledged when a run failed while it was drained.
         ack_timeout_s: longest silence of Grafana after a ping.
         created_at: monotonic seconds.
     """
@@ -136,9 +136,8 @@ class Route:
         backoff = Backoff(service.restart_min_s, service.restart_max_s, random.Random())  # noqa: S311  (jitter)
         while not stop.is_set():
             began = trio.current_time()
-            self.left = 0
             failure = await self._run_once(stop)
-            if failure is not None:
+            if failure is not None and stop.is_set():
                 self.left = self.ledger.statistics().pending
             self.ledger.run_ended(None if failure is None else _cause(failure))
             if failure is None:
