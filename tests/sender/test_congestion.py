@@ -61,3 +61,11 @@ def test_the_cap_always_holds_and_something_always_fits(cap, answers):
         for unacknowledged in (0, window.bytes - 1):
             assert max(1, window.bytes // 2) <= window.room(unacknowledged) <= window.bytes
         assert window.room(window.bytes) == 0
+
+
+def test_an_impatient_ping_finds_no_more_before_it_than_half_its_time_carries() -> None:
+    """With a deadline of a second, half a second's worth is under way at most, whatever the cap."""
+    window = CongestionWindow(CAP, patience_s=1.0)
+    for _ in range(20):
+        window.answered(window.bytes, window.bytes / 20_000)
+    assert window.bytes == pytest.approx(10_000, rel=0.01)

@@ -23,10 +23,11 @@ def test_the_last_rows_by_time_whatever_the_order(limit: int, batches: list[list
     taken = 0
     table: dict[str, tuple[int, str, bytes]] = {}
     for batch in batches:
-        # As the decoder hands them on: in the order of their times, each key once.
+        # As the decoder hands them on: in the order of their times, each key once. (Which of two rows of one time is
+        # the last one when there is room for one is nobody's promise.)
         rows = sorted(
             ((line(time, key), f"k{key}", time) for key, time in {key: time for time, key in batch}.items()),
-            key=lambda row: row[2],
+            key=lambda row: (row[2], row[1]),
         )
         window.add([text for text, _, _ in rows], [key for _, key, _ in rows])
         taken += len(rows)

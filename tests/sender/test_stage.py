@@ -245,7 +245,7 @@ async def test_a_steady_trickle_is_paced(live):
         await rig.wait_acknowledged(rig.mark)
     arrivals = [delivery.arrived_s for delivery in live.deliveries]
     assert len(live.deliveries) <= 12
-    assert len(rig.lines) > 100
+    assert len(rig.lines) > 2 * len(live.deliveries)
     assert got(live) == rig.lines
     # A busy machine may delay the first one by as much as an interval.
     assert arrivals[-1] - arrivals[0] >= (len(arrivals) - 2) * 0.1

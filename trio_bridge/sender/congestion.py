@@ -12,6 +12,7 @@ Pure: told how long answers took, asked for numbers.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 # Guesses. Well above a round trip on a line that is merely long, well below a ping's deadline (10 s).
@@ -29,9 +30,10 @@ class CongestionWindow:
         bytes: nothing more is written while so much is not acknowledged.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        """Never above `max_bytes`."""
+    def __init__(self, max_bytes: int, patience_s: float = math.inf) -> None:
+        """Never above `max_bytes`, nor above what half of `patience_s` carries: a ping's deadline."""
         self._max_bytes = max_bytes
+        self._slow_s = min(SLOW_S, patience_s / 2)
         self.bytes = min(max_bytes, LEAST_BYTES)
 
     def room(self, unacknowledged_bytes: int) -> int:
@@ -44,8 +46,8 @@ class CongestionWindow:
 
     def answered(self, sent_bytes: int, took_s: float) -> None:
         """A ping behind `sent_bytes` that were not acknowledged was answered after `took_s` seconds."""
-        shown = sent_bytes * SLOW_S / max(took_s, 1e-6)
-        if took_s <= SLOW_S:
+        shown = sent_bytes * self._slow_s / max(took_s, 1e-6)
+        if took_s <= self._slow_s:
             # Few bytes and a prompt answer say nothing against the line.
             shown = max(shown, self.bytes)
         self.bytes = min(self._max_bytes, max(LEAST_BYTES, int(min(shown, GROWTH * self.bytes))))

@@ -130,7 +130,7 @@ class _Sender:
     ) -> None:
         self._connection = connection
         self._ack_timeout_s = ack_timeout_s
-        self._congestion = CongestionWindow(max_unacked_bytes)
+        self._congestion = CongestionWindow(max_unacked_bytes, ack_timeout_s)
         self._keyframes = keyframes
         self._feedback = feedback
         self._ledger = ledger
