@@ -28,7 +28,7 @@ demo: $(READY) ## Show it: writers, PostgreSQL, the bridge and a live page (ARGS
 	$(RUN) trio_bridge demo $(ARGS)
 
 test: $(READY) $(BROWSER) ## All tests (ARGS="tests/config -x")
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest $(or $(ARGS),-n 3 --dist loadfile)
 
 check: $(READY) ## Style, types, Trio rules and the direction of imports
 	$(RUN) ruff check
