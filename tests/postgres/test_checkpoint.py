@@ -96,6 +96,22 @@ def test_refused(installed: Database, change: str) -> None:
 
 
 @pytest.mark.fault(95)
+def test_other_columns(installed: Database) -> None:
+    """A table that is not ours any more ends the start with what to do; what is no fault of its shape does not."""
+    with opened(installed.dsn) as session:
+        session.query("SET default_transaction_read_only = on", timeout_s=ANSWER_S)
+        with pytest.raises(StatementRefused) as refused:
+            _take(session)
+        assert refused.value.sqlstate == "25006"
+        installed.execute("ALTER TABLE trio_bridge.checkpoint RENAME target TO goal")
+        with pytest.raises(
+            ConfigError,
+            match=r"^trio_bridge\.checkpoint is not as `trio-bridge install` makes it \(.*\): put it right, or drop it "
+            r"and run `trio-bridge install` for each table, with `--start now` or `--start earliest`$",
+        ):
+            _take(session)
+
+
 def test_missing_row(installed: Database) -> None:
     """No row: the command that makes one, never a silent start from now."""
     with (
