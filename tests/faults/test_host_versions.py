@@ -22,6 +22,7 @@ pytestmark = pytest.mark.deadline(90)
 
 NEWER = "UPDATE trio_bridge.checkpoint SET format = 2, epoch = epoch + 1"
 OURS = "UPDATE trio_bridge.checkpoint SET format = 1"
+UNSAVED = f"SELECT count(*) FROM {TABLE} r, trio_bridge.checkpoint c WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot)"
 
 
 @pytest.mark.fault(121)
@@ -31,7 +32,7 @@ async def test_a_newer_bridge_takes_over_and_goes_back(database: Database) -> No
         with capture_logs() as logs:
             async with world.bridge() as route:
                 await world.wait_arrived(*world.insert(3))
-                await wait_until(lambda: route.status.unsaved_since is None)
+                await wait_until(lambda: world.execute(UNSAVED) == [(0,)])
                 world.execute(NEWER)
                 written = world.checkpoint()
                 world.live.faults.cut()

@@ -79,10 +79,12 @@ async def test_a_thread_that_dies_without_a_word_is_noticed(monkeypatch: pytest.
         raise MemoryError
 
     monkeypatch.setattr(own_thread, "_Outcome", NoMemory)
-    # Python would print what nobody caught.
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    # Python would print what nobody caught; it does so after the thread has let go of everything.
+    told = threading.Event()
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: told.set())
     with pytest.raises(RuntimeError, match="died without a word"):
         await in_a_thread(fail)
+    assert told.wait(10)
 
 
 async def test_no_further_thread_is_an_error_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
