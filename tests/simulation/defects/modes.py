@@ -37,6 +37,5 @@ DEFECTS: Final = (
                 "pass",
             ),
         ),
-        beyond=_BELLS_ONLY,
     ),
 )
