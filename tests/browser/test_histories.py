@@ -13,7 +13,7 @@ from tests.browser.judge import judge, unable
 from tests.browser.table import MEASUREMENT
 from tests.browser.verdict import problems
 from trio_bridge.records import Batch
-from trio_bridge.sender.history import Window
+from trio_bridge.sender.history import MAX_WINDOW_BYTES, Window
 from trio_bridge.sender.keyframes import Keyframes
 
 HISTORIES = 200
@@ -43,16 +43,16 @@ def test_a_panel_shows_the_last_rows_of_its_table() -> None:
 class SameFlag(Keyframes):
     """The flag does not rotate."""
 
-    def take(self, now: float) -> bytes:
+    def take(self, now: float, room: int = MAX_WINDOW_BYTES) -> bytes:
         self._next_flag = 0
-        return super().take(now)
+        return super().take(now, room)
 
 
 class NoFlagBetween(Keyframes):
     """Only keyframes carry the flag."""
 
-    def take(self, now: float) -> bytes:
-        keyframe = super().take(now)
+    def take(self, now: float, room: int = MAX_WINDOW_BYTES) -> bytes:
+        keyframe = super().take(now, room)
         self._flag = b""
         return keyframe
 

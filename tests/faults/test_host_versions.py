@@ -22,7 +22,10 @@ pytestmark = pytest.mark.deadline(90)
 
 NEWER = "UPDATE trio_bridge.checkpoint SET format = 2, epoch = epoch + 1"
 OURS = "UPDATE trio_bridge.checkpoint SET format = 1"
-UNSAVED = f"SELECT count(*) FROM {TABLE} r, trio_bridge.checkpoint c WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot)"
+UNSAVED = (
+    f"SELECT count(*) FROM {TABLE} r, trio_bridge.checkpoint c "
+    "WHERE NOT pg_visible_in_snapshot(r.txid, c.snapshot)"
+)
 
 
 @pytest.mark.fault(121)

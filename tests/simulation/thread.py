@@ -123,7 +123,8 @@ class Thread:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as failure:
+        # It is raised again where the thread is waited for.
+        except BaseException as failure:  # noqa: ASYNC103
             self._failure = failure
         finally:
             del _threads[self._greenlet]
