@@ -166,7 +166,8 @@ class Bridge:
         self._after_keyframe(self.keyframes_sent)
 
     def _batch(self, rows: Iterable[Row]) -> Batch:
-        rows = list(rows)
+        # As the decoder hands them on.
+        rows = sorted(rows, key=lambda row: row.time_ns)
         if self._sparse:
             self._fields.update(name for row in rows for name in row.cells)
         self._mark += 1
