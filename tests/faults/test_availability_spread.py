@@ -104,6 +104,12 @@ async def test_a_replica_that_comes_back_gets_a_route_again(lines: Database, fig
             led = [name for replica in replicas for name in replica.leads]
             return all(replica.leads for replica in replicas) and sorted(led) == TABLES
 
+        def leading() -> list[set[str]]:
+            return [replica.leads for replica in replicas]
+
+        def given_away() -> int:
+            return [entry["event"] for entry in logs].count("given_away")
+
         with capture_logs() as logs:
             await first.start(nursery)
             await wait_until(lambda: len(first.leads) == 4)
@@ -115,12 +121,13 @@ async def test_a_replica_that_comes_back_gets_a_route_again(lines: Database, fig
             await wait_until(lambda: len(first.leads | third.leads) == 4)
             await second.start(nursery)
             await wait_until(all_lead)
-            settled = [replica.leads for replica in replicas]
-            moves = [entry["event"] for entry in logs].count("given_away")
-            # Nothing moves any more, though each asks again and again.
-            await trio.sleep(4 * INTERVAL_S)
-            assert [replica.leads for replica in replicas] == settled
-            assert [entry["event"] for entry in logs].count("given_away") == moves
+            # Who has just got its first route may be taken for idle for a moment still, and be given one more. Then
+            # nothing moves any more, though each asks again and again.
+            moves, settled = -1, [set[str]()]
+            while (moves, settled) != (given_away(), leading()):
+                moves, settled = given_away(), leading()
+                await trio.sleep(4 * INTERVAL_S)
+                await wait_until(all_lead)
             assert not [entry for entry in logs if entry["log_level"] in ("warning", "error")]
         writing.cancel()
         await wait_all_delivered(lines.dsn, "line", sink, limit_s=20)
@@ -129,5 +136,5 @@ async def test_a_replica_that_comes_back_gets_a_route_again(lines: Database, fig
     with lines.connect() as connection:
         verdict = sink.compare(connection, "line")
     assert (verdict.lost, verdict.phantoms, verdict.altered, verdict.duplicates) == (0, 0, 0, 0), str(verdict)
-    assert moves >= 3
+    assert 3 <= moves <= 8
     figures(routes_given_away=moves)
